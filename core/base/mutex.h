@@ -1,0 +1,45 @@
+// Mutex and MutexLock: std::mutex with clang's thread-safety annotations, so that
+// -Wthread-safety proves which member is touched under which lock. For one process only: nothing in
+// the segment is ever locked. Never hold one across a driver call, a log sink or a policy.
+#pragma once
+
+#include <mutex>
+
+#if defined(__clang__)
+#define WEIR_THREAD_ANNOTATION(x) __attribute__((x))
+#else
+#define WEIR_THREAD_ANNOTATION(x)
+#endif
+
+#define WEIR_CAPABILITY(x) WEIR_THREAD_ANNOTATION(capability(x))
+#define WEIR_SCOPED_CAPABILITY WEIR_THREAD_ANNOTATION(scoped_lockable)
+#define WEIR_GUARDED_BY(x) WEIR_THREAD_ANNOTATION(guarded_by(x))
+#define WEIR_REQUIRES(...) WEIR_THREAD_ANNOTATION(requires_capability(__VA_ARGS__))
+#define WEIR_EXCLUDES(...) WEIR_THREAD_ANNOTATION(locks_excluded(__VA_ARGS__))
+#define WEIR_ACQUIRE(...) WEIR_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
+#define WEIR_RELEASE(...) WEIR_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+#define WEIR_NO_THREAD_SAFETY_ANALYSIS WEIR_THREAD_ANNOTATION(no_thread_safety_analysis)
+
+namespace weir {
+
+class WEIR_CAPABILITY("mutex") Mutex {
+ public:
+  void lock() WEIR_ACQUIRE() { mutex_.lock(); }
+  void unlock() WEIR_RELEASE() { mutex_.unlock(); }
+
+ private:
+  std::mutex mutex_;
+};
+
+class WEIR_SCOPED_CAPABILITY MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) WEIR_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~MutexLock() WEIR_RELEASE() { mutex_.unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+}  // namespace weir
