@@ -1,0 +1,238 @@
+#include "shm/declare.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <span>
+
+#include "shm/file_locks.h"
+#include "shm/segment_file.h"
+
+namespace weir::shm {
+namespace {
+
+// The declare lock, through an open file description of its own: threads of one process exclude
+// each other too.
+Result<FileDescriptor> lock_declaring(const Segment& segment) {
+  FileDescriptor fd(segment.reopen());
+  if (fd.get() < 0) return Status::system_error("segment " + segment.path() + ": reopen", errno);
+  if (!lock_byte_until(fd.get(), kDeclareByte, LockKind::kExclusive,
+                       Deadline::after(std::chrono::seconds(1)))) {
+    return Status(Code::kTimeout, "segment " + segment.path() +
+                                      ": somebody has been declaring a pool or quota for a second");
+  }
+  return fd;
+}
+
+bool is_anybody_else_here(const Segment& segment, WorkerId self) {
+  const std::span<WorkerRow> rows = segment.workers();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (i != self.row && WorkerWord(rows[i].word.load()).state() == WorkerState::kLive) return true;
+  }
+  return false;
+}
+
+template <typename Row>
+std::optional<std::uint32_t> find_row(std::span<Row> rows, const std::string& name) {
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].declared.load() != 0 && rows[i].name.load() == name) return i;
+  }
+  return std::nullopt;
+}
+
+template <typename Row>
+std::optional<std::uint32_t> find_unused_row(std::span<Row> rows) {
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].declared.load() == 0) return i;
+  }
+  return std::nullopt;
+}
+
+struct Range {
+  std::uint32_t first = 0, capacity = 0;
+};
+
+// Behind the last range in use. Room to grow by half where there is enough, else just what is
+// needed.
+std::optional<Range> allocate(std::uint32_t behind, std::uint32_t all, std::uint32_t needed) {
+  if (needed > all - behind) return std::nullopt;
+  const std::uint32_t roomy = std::max<std::uint32_t>(needed + needed / 2, 16);
+  return Range{behind, roomy <= (all - behind) / 4 ? roomy : needed};
+}
+
+// Brings `limit` words of an array into force: retired ones back, free ones above the limit out of
+// service, occupied ones above it flagged to retire when they are freed.
+template <typename AnyWord, typename AnyState, typename WithState, typename Flag>
+void put_in_force(std::span<Word> words, std::uint32_t limit, AnyState free, AnyState retired,
+                  WithState with_state, Flag flag) {
+  for (std::uint32_t i = 0; i < words.size(); ++i) {
+    while (true) {
+      std::uint64_t raw = words[i].load();
+      const AnyWord seen(raw);
+      AnyWord wanted = seen;
+      if (i < limit) {
+        wanted = seen.state() == retired ? with_state(seen, free) : flag(seen, false);
+      } else if (seen.state() == free) {
+        wanted = with_state(seen, retired);
+      } else if (seen.state() != retired) {
+        wanted = flag(seen, true);
+      }
+      if (wanted == seen || words[i].compare_exchange_strong(raw, wanted.raw())) break;
+    }
+  }
+}
+
+void put_places_in_force(std::span<Word> places, std::uint32_t limit) {
+  put_in_force<PlaceWord>(
+      places, limit, PlaceState::kFree, PlaceState::kRetired,
+      [](PlaceWord w, PlaceState state) { return PlaceWord(state, 0, 0, w.occ()); },
+      [](PlaceWord w, bool retire) {
+        return PlaceWord(w.state(), w.idx(), w.gen(), w.occ(), retire);
+      });
+}
+
+void put_permits_in_force(std::span<Word> permits, std::uint32_t limit) {
+  put_in_force<PermitWord>(
+      permits, limit, PermitState::kFree, PermitState::kRetired,
+      [](PermitWord, PermitState state) { return PermitWord(state, 0, 0); },
+      [](PermitWord w, bool retire) { return PermitWord(w.state(), w.place(), w.occ(), retire); });
+}
+
+// One setting of a row: taken over when nobody else is here, else told apart.
+void settle(Word32& stands, std::uint32_t asked, const char* what, bool replace,
+            std::string& differences) {
+  const std::uint32_t was = stands.load();
+  if (was == asked) return;
+  if (replace) {
+    stands.store(asked);
+    return;
+  }
+  if (!differences.empty()) differences += ", ";
+  differences += std::string(what) + " " + std::to_string(was) + " stands, " +
+                 std::to_string(asked) + " asked";
+}
+
+Status no_room(const Segment& segment, const char* what, std::uint32_t needed, std::size_t all) {
+  return Status(Code::kShmFull, "segment " + segment.path() + ": " + std::to_string(needed) + " " +
+                                    what + " needed, " + std::to_string(all) +
+                                    " in all and too many in use; stop every worker that uses the "
+                                    "segment and remove the file to have it made larger");
+}
+
+}  // namespace
+
+Result<Declared> declare_quota(const Segment& segment, WorkerId self,
+                               const QuotaDeclaration& declaration) {
+  Result<FileDescriptor> lock = lock_declaring(segment);
+  if (!lock.ok()) return lock.status();
+  const std::span<QuotaRow> rows = segment.quotas();
+  Declared declared;
+  if (const std::optional<std::uint32_t> found = find_row(rows, declaration.name)) {
+    QuotaRow& row = rows[*found];
+    declared.row = *found;
+    const bool replace =
+        !is_anybody_else_here(segment, self) && declaration.limit <= row.capacity.load();
+    settle(row.limit, declaration.limit, "limit", replace, declared.differences);
+    // Also finishes what a killed predecessor left half done.
+    put_permits_in_force(segment.permits().subspan(row.first_permit.load(), row.capacity.load()),
+                         row.limit.load());
+    return declared;
+  }
+  const std::optional<std::uint32_t> unused = find_unused_row(rows);
+  std::uint32_t behind = 0;
+  for (const QuotaRow& row : rows) {
+    if (row.declared.load() != 0) {
+      behind = std::max(behind, row.first_permit.load() + row.capacity.load());
+    }
+  }
+  const std::optional<Range> range =
+      allocate(behind, segment.geometry().permits, declaration.limit);
+  if (!unused) return no_room(segment, "quota rows", 1, rows.size());
+  if (!range) return no_room(segment, "permits", declaration.limit, segment.permits().size());
+  QuotaRow& row = rows[*unused];
+  row.name.store(declaration.name);
+  row.first_permit.store(range->first);
+  row.capacity.store(range->capacity);
+  row.limit.store(declaration.limit);
+  put_permits_in_force(segment.permits().subspan(range->first, range->capacity), declaration.limit);
+  row.declared.store(1);  // last: a death before leaves an unused row and unused permits
+  declared.row = *unused;
+  return declared;
+}
+
+Result<Declared> declare_pool(const Segment& segment, WorkerId self,
+                              const PoolDeclaration& declaration) {
+  Result<FileDescriptor> lock = lock_declaring(segment);
+  if (!lock.ok()) return lock.status();
+  const std::span<PoolRow> rows = segment.pools();
+  const std::optional<std::uint32_t> found = find_row(rows, declaration.name);
+  const bool alone = !is_anybody_else_here(segment, self);
+  Declared declared;
+  if (found) {
+    PoolRow& row = rows[*found];
+    declared.row = *found;
+    const bool same_kind = row.driver.load() == declaration.driver &&
+                           row.fingerprint.load() == declaration.fingerprint &&
+                           row.quota.load() == declaration.quota;
+    const std::span<Word> places =
+        segment.places().subspan(row.first_place.load(), row.capacity.load());
+    const bool empty = std::none_of(places.begin(), places.end(), [](const Word& cell) {
+      return PlaceWord(cell.load()).occupied();
+    });
+    if (!same_kind && !(alone && empty)) {
+      return Status(
+          Code::kBadConfig,
+          "pool " + declaration.name +
+              ": other workers use a pool of this name with another driver, DSN or quota; "
+              "give this one another name, or stop them first");
+    }
+    row.driver.store(declaration.driver);
+    row.fingerprint.store(declaration.fingerprint);
+    row.quota.store(declaration.quota);
+    const bool replace = alone && declaration.max <= row.capacity.load();
+    settle(row.max, declaration.max, "max", replace, declared.differences);
+    settle(row.min, declaration.min, "min", replace, declared.differences);
+    settle(row.keep, declaration.keep, "keep", replace, declared.differences);
+    settle(row.max_per_worker, declaration.max_per_worker, "max_per_worker", replace,
+           declared.differences);
+    settle(row.connect_concurrency, declaration.connect_concurrency, "connect_concurrency", replace,
+           declared.differences);
+    settle(row.connect_timeout_ms, declaration.connect_timeout_ms, "connect_timeout", replace,
+           declared.differences);
+    settle(row.permit_quantum_ms, declaration.permit_quantum_ms, "permit_quantum", replace,
+           declared.differences);
+    put_places_in_force(places, row.max.load());
+    return declared;
+  }
+  const std::optional<std::uint32_t> unused = find_unused_row(rows);
+  std::uint32_t behind = 0;
+  for (const PoolRow& row : rows) {
+    if (row.declared.load() != 0) {
+      behind = std::max(behind, row.first_place.load() + row.capacity.load());
+    }
+  }
+  const std::optional<Range> range = allocate(behind, segment.geometry().places, declaration.max);
+  if (!unused) return no_room(segment, "pool rows", 1, rows.size());
+  if (!range) return no_room(segment, "places", declaration.max, segment.places().size());
+  PoolRow& row = rows[*unused];
+  row.name.store(declaration.name);
+  row.driver.store(declaration.driver);
+  row.fingerprint.store(declaration.fingerprint);
+  row.quota.store(declaration.quota);
+  row.first_place.store(range->first);
+  row.capacity.store(range->capacity);
+  row.max.store(declaration.max);
+  row.min.store(declaration.min);
+  row.keep.store(declaration.keep);
+  row.max_per_worker.store(declaration.max_per_worker);
+  row.connect_concurrency.store(declaration.connect_concurrency);
+  row.connect_timeout_ms.store(declaration.connect_timeout_ms);
+  row.permit_quantum_ms.store(declaration.permit_quantum_ms);
+  put_places_in_force(segment.places().subspan(range->first, range->capacity), declaration.max);
+  row.declared.store(1);  // last
+  declared.row = *unused;
+  return declared;
+}
+
+}  // namespace weir::shm

@@ -1,0 +1,188 @@
+#include "shm/line.h"
+
+#include <algorithm>
+
+#include "shm/futex.h"
+
+namespace weir::shm {
+namespace {
+
+// pool_quota_class: pool:12 | quota:12 | class:7 | local only:1.
+constexpr std::uint32_t kNoQuota = 0xfff;
+constexpr std::uint32_t kLocalOnly = std::uint32_t{1} << 31;
+
+std::uint32_t pack_pool_quota(const PoolRef& pool) {
+  return pool.id() | (pool.has_quota() ? pool.quota() : kNoQuota) << 12;
+}
+
+std::uint32_t waiting_in_pool(const LineView& view) { return view.waiting + view.waiting_local; }
+
+// A row this thread used last: mostly free again, and its cache line is warm.
+thread_local std::uint32_t recent_row = 0;
+
+}  // namespace
+
+LineView look_at_line(const PoolRef& pool, WorkerId self) {
+  const Segment& segment = pool.segment();
+  const std::span<WaiterRow> rows = segment.waiters();
+  const std::uint32_t high = std::min<std::uint32_t>(segment.header().waiters_high.load(),
+                                                     static_cast<std::uint32_t>(rows.size()));
+  LineView view;
+  for (std::uint32_t i = 0; i < high; ++i) {
+    const WaiterWord word(rows[i].word.load());
+    if (word.state() != WaiterState::kWaiting) continue;
+    const std::uint32_t belongs = rows[i].pool_quota_class.load(std::memory_order_relaxed);
+    const bool same_pool = (belongs & 0xfff) == pool.id();
+    const bool mate = !same_pool && pool.has_quota() && (belongs >> 12 & 0xfff) == pool.quota();
+    if (!same_pool && !mate) continue;
+    const Candidate who{i, word, rows[i].ticket.load(std::memory_order_relaxed),
+                        rows[i].since_ns.load(std::memory_order_relaxed), belongs & 0xfff};
+    if (mate) {
+      ++view.waiting_mates;
+      if (!view.oldest_mate || who.since_ns < view.oldest_mate->since_ns) view.oldest_mate = who;
+      continue;
+    }
+    const bool local_only = (belongs & kLocalOnly) != 0;
+    ++(local_only ? view.waiting_local : view.waiting);
+    if (!local_only && (!view.oldest || who.ticket < view.oldest->ticket)) view.oldest = who;
+    if (word.owner_row() == self.row &&
+        (!view.oldest_own || who.ticket < view.oldest_own->ticket)) {
+      view.oldest_own = who;
+    }
+  }
+  return view;
+}
+
+bool claim(const PoolRef& pool, const Candidate& who, PlaceIndex place) {
+  std::uint64_t expected = who.word.raw();
+  return pool.segment().waiters()[who.row].word.compare_exchange_strong(
+      expected, who.word.to(WaiterState::kClaimed, pool.global(place)).raw());
+}
+
+bool grant(const PoolRef& pool, const Candidate& who, PlaceIndex place) {
+  std::uint64_t expected = who.word.raw();
+  if (!pool.segment().waiters()[who.row].word.compare_exchange_strong(
+          expected, who.word.to(WaiterState::kGranted, pool.global(place)).raw())) {
+    return false;
+  }
+  wake_waiter(pool.segment(), who.row);
+  return true;
+}
+
+void wake_waiter(const Segment& segment, std::uint32_t row) {
+  Word32& futex = segment.waiters()[row].futex;
+  // Who finds it set already was not the first to wake: the first one's call does.
+  if (futex.exchange(1) == 0) futex_wake(futex);
+}
+
+void wake_all_waiters(const Segment& segment, WorkerId self) {
+  const std::span<WaiterRow> rows = segment.waiters();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    const WaiterWord word(rows[i].word.load());
+    if (word.state() != WaiterState::kFree && word.owner_row() == self.row) wake_waiter(segment, i);
+  }
+}
+
+std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline deadline,
+                                    std::string_view label, std::uint32_t most) {
+  const Segment& segment = pool.segment();
+  const std::span<WaiterRow> rows = segment.waiters();
+  const auto count = static_cast<std::uint32_t>(rows.size());
+  if (most != 0 && waiting_in_pool(look_at_line(pool, self)) >= most) return std::nullopt;
+
+  // 1. a row: FREE -> SETUP(me, inc + 1). Only I leave SETUP; a death here leaves it to the reaper.
+  std::uint32_t row = kNone;
+  const std::uint32_t start = recent_row < count ? recent_row : 0;
+  for (std::uint32_t n = 0; n < count && row == kNone; ++n) {
+    // The recent row first, then from the bottom: the line stays short to scan.
+    const std::uint32_t i = n == 0 ? start : (n <= start ? n - 1 : n);
+    const WaiterWord seen(rows[i].word.load(std::memory_order_relaxed));
+    if (seen.state() != WaiterState::kFree) continue;
+    std::uint64_t expected = seen.raw();
+    if (rows[i].word.compare_exchange_strong(
+            expected, WaiterWord(WaiterState::kSetup, self.row, 0, seen.inc() + 1).raw())) {
+      row = i;
+    }
+  }
+  if (row == kNone) return std::nullopt;
+  recent_row = row;
+  Word32& high = segment.header().waiters_high;
+  for (std::uint32_t seen = high.load(); seen <= row;) {
+    if (high.compare_exchange_weak(seen, row + 1)) break;
+  }
+
+  // 2. what givers want to know, the ticket last.
+  WaiterRow& cell = rows[row];
+  cell.pool_quota_class.store(pack_pool_quota(pool), std::memory_order_relaxed);
+  cell.since_ns.store(monotonic_ns(), std::memory_order_relaxed);
+  cell.deadline_ns.store(deadline.ns(), std::memory_order_relaxed);
+  cell.label.store(label);
+  cell.futex.store(0);
+  cell.ticket.store(pool.row().ticket.fetch_add(1), std::memory_order_relaxed);
+
+  // 3. in line; 4. then say so: a releaser that misses the flag has freed its place before, where
+  // the caller's match finds it.
+  std::uint64_t setup = cell.word.load();
+  const WaiterWord waiting = WaiterWord(setup).to(WaiterState::kWaiting, 0);
+  if (WaiterWord(setup).state() != WaiterState::kSetup ||
+      !cell.word.compare_exchange_strong(setup, waiting.raw())) {
+    return std::nullopt;  // somebody believes that this worker is dead: it is about to fence itself
+  }
+  raise_demand(pool);
+  return Waiter(pool, row);
+}
+
+void Waiter::set_local_only(bool local_only) {
+  Word32& belongs = cell().pool_quota_class;
+  const std::uint32_t rest = belongs.load(std::memory_order_relaxed) & ~kLocalOnly;
+  belongs.store(rest | (local_only ? kLocalOnly : 0), std::memory_order_relaxed);
+}
+
+std::uint32_t Waiter::ahead() const {
+  const std::span<WaiterRow> rows = pool_->segment().waiters();
+  const std::uint64_t mine = cell().ticket.load(std::memory_order_relaxed);
+  std::uint32_t ahead = 0;
+  for (const WaiterRow& row : rows.first(
+           std::min<std::size_t>(pool_->segment().header().waiters_high.load(), rows.size()))) {
+    if (WaiterWord(row.word.load(std::memory_order_relaxed)).state() != WaiterState::kWaiting) {
+      continue;
+    }
+    const bool same = (row.pool_quota_class.load(std::memory_order_relaxed) & 0xfff) == pool_->id();
+    ahead += same && row.ticket.load(std::memory_order_relaxed) < mine ? 1 : 0;
+  }
+  return ahead;
+}
+
+void Waiter::wait(Deadline until) {
+  WaiterRow& row = cell();
+  if (row.futex.load() == 0) futex_wait(row.futex, 0, until);
+}
+
+bool Waiter::take_back(WaiterWord seen) {
+  std::uint64_t expected = seen.raw();
+  return cell().word.compare_exchange_strong(expected, seen.to_waiting_again().raw());
+}
+
+bool Waiter::leave(WaiterWord seen) {
+  std::uint64_t expected = seen.raw();
+  return cell().word.compare_exchange_strong(expected, seen.to_free().raw());
+}
+
+void raise_demand(const PoolRef& pool) {
+  pool.row().demand.store(1);
+  if (!pool.has_quota()) return;
+  for (PoolRow& row : pool.segment().pools()) {
+    if (row.declared.load(std::memory_order_relaxed) != 0 && row.quota.load() == pool.quota()) {
+      row.demand.store(1);
+    }
+  }
+}
+
+bool lower_demand(const PoolRef& pool, WorkerId self) {
+  pool.row().demand.store(0);
+  if (!look_at_line(pool, self).anybody()) return true;
+  pool.row().demand.store(1);
+  return false;
+}
+
+}  // namespace weir::shm

@@ -1,0 +1,95 @@
+// The line: who waits for a connection of a pool, on the whole machine, oldest first.
+//
+// A waiter is a row with a word (words.h), a ticket and a futex. Givers claim or grant the oldest;
+// the owner takes what it was offered, takes a claim back that nothing followed, or leaves. Nothing
+// here waits but wait(); nothing takes a lock. Threads: any thread of any worker; a Waiter belongs
+// to the thread that entered. Fork: none survives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/clock.h"
+#include "shm/pool_ref.h"
+#include "shm/words.h"
+
+namespace weir::shm {
+
+/// One waiting row as a giver saw it: good for one compare-and-swap.
+struct Candidate {
+  std::uint32_t row = kNone;
+  WaiterWord word;
+  std::uint64_t ticket = 0;
+  std::uint64_t since_ns = 0;
+  std::uint32_t pool = kNone;
+};
+
+/// One look at the line, from where worker `self` stands.
+struct LineView {
+  std::optional<Candidate> oldest;       // of the pool, whichever worker
+  std::optional<Candidate> oldest_own;   // of the pool, in this worker
+  std::optional<Candidate> oldest_mate;  // of another pool of the same quota
+  std::uint32_t waiting = 0;             // in the pool, for any worker's connection or room
+  std::uint32_t waiting_local = 0;       // in the pool, for a connection of their own worker only
+  std::uint32_t waiting_mates = 0;       // in other pools of the same quota
+  [[nodiscard]] bool anybody() const { return waiting + waiting_local + waiting_mates > 0; }
+};
+[[nodiscard]] LineView look_at_line(const PoolRef& pool, WorkerId self);
+
+/// WAITING -> CLAIMED(place): the giver is about to offer an empty place. False: it changed
+/// meanwhile.
+bool claim(const PoolRef& pool, const Candidate& who, PlaceIndex place);
+/// WAITING -> GRANTED(place): the waiter now has a lease of that place. REQUIRES: the caller's
+/// worker is the waiter's and the place is USED by it. False: it changed meanwhile.
+bool grant(const PoolRef& pool, const Candidate& who, PlaceIndex place);
+/// Wakes whoever waits in `row`.
+void wake_waiter(const Segment& segment, std::uint32_t row);
+/// Wakes everybody who waits for this pool in this worker (closing, fencing).
+void wake_all_waiters(const Segment& segment, WorkerId self);
+
+/// One's own row in the line, from enter() to leave().
+class Waiter {
+ public:
+  /// Gets in line, visible to givers: SETUP, ticket, WAITING, demand. nullopt if the line is full,
+  /// or holds `most` of this pool already (0: no such limit). The caller then matches, before it
+  /// sleeps.
+  static std::optional<Waiter> enter(const PoolRef& pool, WorkerId self, Deadline deadline,
+                                     std::string_view label, std::uint32_t most);
+
+  [[nodiscard]] WaiterWord word() const { return WaiterWord(cell().word.load()); }
+  [[nodiscard]] std::uint32_t row() const { return row_; }
+  [[nodiscard]] std::uint64_t since_ns() const { return cell().since_ns.load(); }
+
+  /// Whether only a connection of one's own worker will do, because the worker may open no more:
+  /// then nobody offers it room, and those behind are served first.
+  void set_local_only(bool local_only);
+  /// How many of the pool are in line before this one.
+  [[nodiscard]] std::uint32_t ahead() const;
+
+  /// Forgets earlier wake-ups; call it before looking at word(), so that none is lost.
+  void clear_wake() { cell().futex.store(0); }
+  /// Sleeps until woken after the last clear_wake(), at most until `until`.
+  void wait(Deadline until);
+
+  /// CLAIMED -> WAITING as a new incarnation. REQUIRES: `seen` is CLAIMED. False: it was granted.
+  /// The caller must look at what had been offered once more, and match again.
+  bool take_back(WaiterWord seen);
+  /// Out of the line, from `seen` as last read. False: it changed; read again.
+  bool leave(WaiterWord seen);
+
+ private:
+  Waiter(const PoolRef& pool, std::uint32_t row) : pool_(&pool), row_(row) {}
+  [[nodiscard]] WaiterRow& cell() const { return pool_->segment().waiters()[row_]; }
+
+  const PoolRef* pool_;
+  std::uint32_t row_;
+};
+
+/// Tells givers that somebody waits: in the pool and, where it shares a quota, in all its pools.
+void raise_demand(const PoolRef& pool);
+/// Says that nobody waits any more, looks again, and raises it again if somebody does. True:
+/// nobody.
+bool lower_demand(const PoolRef& pool, WorkerId self);
+
+}  // namespace weir::shm

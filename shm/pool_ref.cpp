@@ -1,0 +1,41 @@
+#include "shm/pool_ref.h"
+
+#include <string>
+
+namespace weir::shm {
+namespace {
+
+bool lies_within(std::uint32_t first, std::uint32_t count, std::size_t all) {
+  return first <= all && count <= all - first;
+}
+
+}  // namespace
+
+std::optional<PoolRef> PoolRef::find(const Segment& segment, std::uint32_t id) {
+  const auto impossible = [&](const char* what) {
+    segment.poison("pool row " + std::to_string(id) + ": " + what);
+    return std::nullopt;
+  };
+  if (id >= segment.geometry().pools) return impossible("no such row");
+  PoolRef ref(segment, id);
+  const PoolRow& row = ref.row();
+  ref.first_ = row.first_place.load();
+  const std::uint32_t capacity = row.capacity.load();
+  if (!lies_within(ref.first_, capacity, segment.places().size())) {
+    return impossible("its places lie outside");
+  }
+  ref.places_ = segment.places().subspan(ref.first_, capacity);
+  ref.quota_ = row.quota.load();
+  if (ref.quota_ != kNone) {
+    if (ref.quota_ >= segment.geometry().quotas) return impossible("no such quota");
+    const QuotaRow& quota = segment.quotas()[ref.quota_];
+    const std::uint32_t first = quota.first_permit.load(), permits = quota.capacity.load();
+    if (!lies_within(first, permits, segment.permits().size())) {
+      return impossible("its quota's permits lie outside");
+    }
+    ref.permits_ = segment.permits().subspan(first, permits);
+  }
+  return ref;
+}
+
+}  // namespace weir::shm

@@ -1,0 +1,51 @@
+// The segment as a file: making it whole, checking it, replacing it when nobody uses it. Segment
+// maps what these functions let through. Threads: any; the file system serialises. All of them do
+// file system calls and may block on them.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "shm/layout.h"
+
+namespace weir::shm {
+
+/// An open descriptor, closed by its destructor. Not an owner after release().
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
+  ~FileDescriptor();
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+
+ private:
+  int fd_;
+};
+
+/// What the header of a file says, found fit to be mapped.
+struct CheckedFile {
+  FileDescriptor fd;
+  Geometry geometry;
+};
+
+/// Makes `folder` if it is missing (0700) and refuses one that others could write to.
+Status prepare_folder(const std::string& folder);
+
+/// Opens `path`, creating it if missing and rebuilding it if it is unusable and nobody is attached.
+/// The descriptor returned holds the gate byte shared, so that nobody rebuilds under it.
+Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geometry,
+                                   Deadline deadline);
+
+/// Opens `path` read-only and checks it; a poisoned segment passes. Takes no lock, changes nothing.
+/// kNotFound if missing.
+Result<CheckedFile> open_existing_read_only(const std::string& path);
+
+}  // namespace weir::shm

@@ -1,0 +1,56 @@
+#include "shm/stats.h"
+
+namespace weir::shm {
+namespace {
+
+std::uint64_t owner_mark(const PoolRef& pool, WorkerId self) {
+  return std::uint64_t{self.gen} << 32 | (pool.id() + 1);
+}
+
+std::uint32_t pool_of(std::uint64_t mark) { return static_cast<std::uint32_t>(mark & 0xffffffffu); }
+
+void move_into(Word& from, Word& to) {
+  to.fetch_add(from.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
+}
+
+void fold(const Segment& segment, StatsRow& row, std::uint32_t pool_plus_one) {
+  if (pool_plus_one == 0 || pool_plus_one > segment.geometry().pools) return;
+  StatsRow& totals = segment.pool_totals()[pool_plus_one - 1];
+  for (std::size_t i = 0; i < kCounters; ++i) move_into(row.counters[i], totals.counters[i]);
+  for (std::size_t h = 0; h < kHistograms; ++h) {
+    for (std::size_t b = 0; b < kHistogramBuckets; ++b) {
+      move_into(row.histograms[h][b], totals.histograms[h][b]);
+    }
+  }
+}
+
+}  // namespace
+
+StatsBook::StatsBook(const PoolRef& pool, WorkerId self) : row_(&pool.totals()) {
+  const Segment& segment = pool.segment();
+  const std::uint32_t per_worker = segment.geometry().stats_per_worker;
+  for (StatsRow& row : segment.stats().subspan(std::size_t{self.row} * per_worker, per_worker)) {
+    const std::uint64_t mark = row.owner.load();
+    const bool mine = mark >> 32 == self.gen && pool_of(mark) != 0;
+    if (mine && pool_of(mark) != pool.id() + 1) continue;
+    if (!mine) {
+      fold(segment, row, pool_of(mark));
+      row.owner.store(owner_mark(pool, self));
+    }
+    row_ = &row;
+    return;
+  }
+}
+
+std::uint64_t sum_counter(const PoolRef& pool, Counter counter) {
+  const auto index = static_cast<std::size_t>(counter);
+  std::uint64_t sum = pool.totals().counters[index].load(std::memory_order_relaxed);
+  for (const StatsRow& row : pool.segment().stats()) {
+    if (pool_of(row.owner.load(std::memory_order_relaxed)) == pool.id() + 1) {
+      sum += row.counters[index].load(std::memory_order_relaxed);
+    }
+  }
+  return sum;
+}
+
+}  // namespace weir::shm

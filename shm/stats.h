@@ -1,0 +1,55 @@
+// Counters and histograms in the segment: for people and policies, never for decisions that count.
+// Each worker adds to rows of its own (StatsBook); a pool's total is the sum of the rows of those
+// who are here and of what earlier ones left, folded in by the next to use their row. A kill in the
+// middle of folding may lose or double that worker's figures and nothing else. Threads: relaxed
+// atomics, any thread. Fork: a child gets rows of its own.
+#pragma once
+
+#include <cstdint>
+
+#include "shm/pool_ref.h"
+#include "shm/words.h"
+
+namespace weir::shm {
+
+/// Adds to the pool's totals: for protocol steps, which are rare.
+inline void count(const PoolRef& pool, Counter counter, std::uint64_t by = 1) {
+  pool.totals().counters[static_cast<std::size_t>(counter)].fetch_add(by,
+                                                                      std::memory_order_relaxed);
+}
+
+/// The bucket for a duration: bucket 0 is below 10 us; upper ends go 10, 15, 20, 30, 40, 60 us ...;
+/// the last takes the rest (above 83 s).
+inline std::size_t histogram_bucket(std::uint64_t ns) {
+  std::uint64_t upper = 10'000;
+  std::size_t bucket = 0;
+  while (ns >= upper && bucket + 1 < kHistogramBuckets) {
+    upper += bucket % 2 == 0 ? upper / 2 : upper / 3;  // doubling in two steps
+    ++bucket;
+  }
+  return bucket;
+}
+
+/// One worker's figures in one pool.
+class StatsBook {
+ public:
+  /// Claims a row of worker `self` for `pool`, folding in what its last user left; the pool's
+  /// totals serve where a worker has more pools than rows. REQUIRES: `self` is joined.
+  StatsBook(const PoolRef& pool, WorkerId self);
+
+  void add(Counter counter, std::uint64_t by = 1) {
+    row_->counters[static_cast<std::size_t>(counter)].fetch_add(by, std::memory_order_relaxed);
+  }
+  void record(Histogram histogram, std::uint64_t ns) {
+    row_->histograms[static_cast<std::size_t>(histogram)][histogram_bucket(ns)].fetch_add(
+        1, std::memory_order_relaxed);
+  }
+
+ private:
+  StatsRow* row_;
+};
+
+/// Sum of one counter over a pool's totals and everybody's rows.
+[[nodiscard]] std::uint64_t sum_counter(const PoolRef& pool, Counter counter);
+
+}  // namespace weir::shm

@@ -1,0 +1,53 @@
+#include "shm/turns.h"
+
+#include <algorithm>
+
+namespace weir::shm {
+namespace {
+
+std::uint32_t turns_in_force(const PoolRef& pool) {
+  return std::clamp<std::uint32_t>(pool.row().connect_concurrency.load(), 1, kMaxHandshakes);
+}
+
+bool is_available(const PoolRef& pool, TurnWord word, std::uint64_t now_ns) {
+  if (!word.taken()) return true;
+  const std::uint64_t limit_ns = std::uint64_t{pool.row().connect_timeout_ms.load()} * 1'000'000u;
+  return !is_in_its_row(pool.segment(), word.row(), word.gen()) || word.age_ns(now_ns) > limit_ns;
+}
+
+}  // namespace
+
+std::optional<Turn> take_turn(const PoolRef& pool, WorkerId self, std::uint64_t now_ns) {
+  const TurnWord mine(self, now_ns);
+  for (std::uint32_t i = 0; i < turns_in_force(pool); ++i) {
+    Word& cell = pool.row().handshakes[i];
+    const TurnWord seen(cell.load());
+    if (!is_available(pool, seen, now_ns)) continue;
+    std::uint64_t expected = seen.raw();
+    if (cell.compare_exchange_strong(expected, mine.raw())) return Turn{i, mine};
+  }
+  return std::nullopt;
+}
+
+void return_turn(const PoolRef& pool, const Turn& turn) {
+  std::uint64_t expected = turn.word.raw();
+  pool.row().handshakes[turn.index].compare_exchange_strong(expected, 0);
+}
+
+std::uint32_t free_turns(const PoolRef& pool, std::uint64_t now_ns) {
+  std::uint32_t free = 0;
+  for (std::uint32_t i = 0; i < turns_in_force(pool); ++i) {
+    free += is_available(pool, TurnWord(pool.row().handshakes[i].load()), now_ns) ? 1 : 0;
+  }
+  return free;
+}
+
+bool is_in_its_row(const Segment& segment, std::uint32_t row, std::uint32_t gen28) {
+  if (row >= segment.workers().size()) {
+    segment.poison("a word names worker row " + std::to_string(row));
+    return true;  // settle nothing on the strength of an impossible word
+  }
+  return WorkerWord(segment.workers()[row].word.load()).is_live(gen28);
+}
+
+}  // namespace weir::shm

@@ -1,0 +1,33 @@
+// Turns: the few handshakes a pool may have in progress on the whole machine (connect_concurrency),
+// and the breaker's one probe. A turn whose owner is gone, or which is older than connect_timeout,
+// may be taken over: a stopped worker holds up nobody for longer. Nothing waits. Threads: any
+// thread of any worker; a Turn belongs to who took it. Fork: a child forgets its parent's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "shm/pool_ref.h"
+#include "shm/words.h"
+
+namespace weir::shm {
+
+/// A handshake in progress. Not given back by a destructor: what follows (matching) must know.
+struct Turn {
+  std::uint32_t index;
+  TurnWord word;
+};
+
+/// Takes a turn to connect; nullopt if connect_concurrency handshakes are in progress.
+[[nodiscard]] std::optional<Turn> take_turn(const PoolRef& pool, WorkerId self,
+                                            std::uint64_t now_ns);
+/// Gives it back, unless somebody has taken it over. The caller matches afterwards.
+void return_turn(const PoolRef& pool, const Turn& turn);
+/// How many handshakes could begin right now (a look, not a claim).
+[[nodiscard]] std::uint32_t free_turns(const PoolRef& pool, std::uint64_t now_ns);
+
+/// Whether the worker that a word names by row and low generation bits is in its row. A worker that
+/// is not can never act again under that name; one that is may be dead all the same.
+[[nodiscard]] bool is_in_its_row(const Segment& segment, std::uint32_t row, std::uint32_t gen28);
+
+}  // namespace weir::shm

@@ -1,0 +1,63 @@
+#include "shm/worker_table.h"
+
+#include <unistd.h>
+
+#include "shm/futex.h"
+#include "shm/reaper.h"
+
+namespace weir::shm {
+
+Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::string_view service) {
+  const std::span<WorkerRow> rows = segment.workers();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    // 1. the byte lock: from here on the kernel tells everybody when we are gone.
+    Result<std::optional<LifeLock>> lock = LifeLock::take(segment, i);
+    if (!lock.ok()) return lock.status();
+    if (!lock.value()) continue;
+    // 2. the row is ours to publish, but a dead predecessor may have words left in it.
+    WorkerWord seen(rows[i].word.load());
+    if (seen.state() == WorkerState::kLive) {
+      settle_dead_worker(segment, i, seen);
+      seen = WorkerWord(rows[i].word.load());
+      if (seen.state() == WorkerState::kLive) continue;  // ~LifeLock unlocks
+    }
+    // 3. FREE(g) -> LIVE(g + 1). A death before this leaves nothing; after it, a dead worker.
+    const WorkerId id{i, seen.gen() + 1};
+    rows[i].pid.store(static_cast<std::uint32_t>(getpid()));
+    rows[i].joined_ns.store(monotonic_ns());
+    rows[i].beat_ns.store(monotonic_ns());
+    rows[i].service.store(service);
+    Word32& high = segment.header().workers_high;
+    for (std::uint32_t old = high.load(); old <= i;) {
+      if (high.compare_exchange_weak(old, i + 1)) break;
+    }
+    std::uint64_t expected = seen.raw();
+    if (!rows[i].word.compare_exchange_strong(expected,
+                                              WorkerWord(WorkerState::kLive, id.gen).raw())) {
+      continue;
+    }
+    return std::unique_ptr<Membership>(
+        new Membership(segment, id, std::move(*std::move(lock).value())));
+  }
+  return Status(Code::kShmFull, "segment " + segment.path() + ": all " +
+                                    std::to_string(rows.size()) + " worker rows are taken");
+}
+
+Membership::~Membership() {
+  if (!is_valid()) {
+    // A child, where the page is not mapped, or fenced, where others have settled the row or will.
+    lock_.forget();
+    return;
+  }
+  fence();
+  // Settled by ourselves while the lock is still held: nobody can join the row in between.
+  settle_dead_worker(*segment_, id_.row, WorkerWord(WorkerState::kLive, id_.gen));
+}
+
+void ring(const Segment& segment, std::uint32_t row) {
+  WorkerRow& worker = segment.workers()[row];
+  worker.doorbell.fetch_add(1);
+  futex_wake(worker.doorbell);
+}
+
+}  // namespace weir::shm

@@ -1,0 +1,55 @@
+// The workers of a segment: joining it, being in it, leaving it.
+//
+// A worker is a row whose byte lock it holds (liveness.h) and a generation that no other worker of
+// that row ever has. The lock is taken first and the row published after, so no in-between state
+// exists. Threads: join and leave by one thread; the rest from any. Fork: a child is nobody until
+// it joins itself; it must not leave() for its parent, and its destructor does nothing.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "base/status.h"
+#include "shm/liveness.h"
+#include "shm/segment.h"
+#include "shm/words.h"
+
+namespace weir::shm {
+
+class Membership {
+ public:
+  /// Takes a row. `service` is a label for monitors. kShmFull if all rows are taken by the living.
+  /// Does file system calls; settles what a dead predecessor left in the row.
+  static Result<std::unique_ptr<Membership>> join(Segment& segment, std::string_view service);
+
+  /// Leaves as if dead, but at once: drops the lock, and settles the row. REQUIRES: no connection
+  /// is open any more in this worker, else its places linger.
+  ~Membership();
+  Membership(const Membership&) = delete;
+  Membership& operator=(const Membership&) = delete;
+
+  [[nodiscard]] WorkerId id() const { return id_; }
+  [[nodiscard]] WorkerRow& row() const { return segment_->workers()[id_.row]; }
+  /// False in a forked child, and once fenced. One relaxed load.
+  [[nodiscard]] bool is_valid() const { return mark_.is_valid(); }
+  /// True in a child of the process that joined.
+  [[nodiscard]] bool is_forked() const { return !mark_.is_this_process(); }
+  /// From now on invalid: lends nothing, settles nothing.
+  void fence() { mark_.revoke(); }
+  /// Whether this worker still can prove that it lives and sees the segment; fence it if not.
+  [[nodiscard]] bool is_sound() const { return is_sound_observer(*segment_, id_.row); }
+
+ private:
+  Membership(Segment& segment, WorkerId id, LifeLock lock)
+      : segment_(&segment), id_(id), lock_(std::move(lock)) {}
+
+  Segment* segment_;
+  WorkerId id_;
+  LifeLock lock_;
+  ForkMark mark_;
+};
+
+/// Wakes a worker's keeper: something may want doing.
+void ring(const Segment& segment, std::uint32_t row);
+
+}  // namespace weir::shm
