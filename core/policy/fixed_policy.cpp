@@ -1,0 +1,36 @@
+#include <algorithm>
+
+#include "policy/policy.h"
+
+namespace weir::policy {
+
+SizeDecision FixedPolicy::size(const PoolView& view) {
+  return {.warm = view.min, .max = view.max, .max_per_worker = view.max_per_worker};
+}
+
+Eviction FixedPolicy::evict(const ConnectionView& connection, const PoolView& view) {
+  const bool too_old = connection.lifetime_ms != 0 && connection.age_ms >= connection.lifetime_ms;
+  if (too_old) return Eviction::kClose;
+
+  // Those that are closing or lingering are on their way out: counting them would let a burst of
+  // closes go below min, only for the warm floor to open as many again.
+  const std::uint32_t staying = view.idle + view.used + view.connecting;
+  const bool idle_too_long =
+      view.idle_timeout_ms != 0 && connection.idle_ms >= view.idle_timeout_ms;
+  return idle_too_long && staying > view.min ? Eviction::kClose : Eviction::kKeep;
+}
+
+BreakerDecision FixedPolicy::breaker(const PoolView& /*view*/) { return {}; }
+
+SizeDecision clamp(SizeDecision decision, const PoolView& view) {
+  decision.max = std::clamp(decision.max, 1u, std::max(view.max, 1u));
+  decision.warm = std::min(decision.warm, decision.max);
+  if (view.max_per_worker != 0) {
+    decision.max_per_worker = decision.max_per_worker == 0
+                                  ? view.max_per_worker
+                                  : std::min(decision.max_per_worker, view.max_per_worker);
+  }
+  return decision;
+}
+
+}  // namespace weir::policy
