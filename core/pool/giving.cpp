@@ -1,0 +1,158 @@
+// Who gets a connection that is given back, and an idle one that somebody elsewhere waits for.
+#include <algorithm>
+
+#include "pool/pool.h"
+
+namespace weir::pool {
+
+using shm::Candidate;
+using shm::LineView;
+
+namespace {
+
+bool is_elsewhere(const std::optional<Candidate>& who, shm::WorkerId self) {
+  return who && who->word.owner_row() != self.row;
+}
+
+}  // namespace
+
+// Whether somebody elsewhere is next, and this worker has had its connections for long enough that
+// one of them should make room there. An empty place goes there once the server has let go: until
+// sessions can move, that costs a connect, and the quantum keeps two busy workers from reconnecting
+// for each request of theirs.
+bool Pool::may_give_away(const LineView& view) const {
+  const std::uint64_t quantum_ns =
+      static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
+  const bool elsewhere = is_elsewhere(view.oldest, self());
+  const bool mate = view.oldest_mate && (!view.oldest || view.oldest_mate->since_ns + quantum_ns <
+                                                             view.oldest->since_ns);
+  if (!elsewhere && !mate) return false;
+  if (monotonic_ns() < last_gained_ns_.load(std::memory_order_relaxed) + quantum_ns) return false;
+
+  // As many as wait need room, no more: what is free or on its way to be counts.
+  std::uint32_t closing = 0, free = 0;
+  for (const shm::Word& word : ref().places()) {
+    const PlaceState state = PlaceWord(word.load(std::memory_order_relaxed)).state();
+    closing += state == PlaceState::kClosing ? 1 : 0;
+    free += state == PlaceState::kFree ? 1 : 0;
+  }
+  if (elsewhere && closing + (shm::may_have_permit(ref()) ? free : 0) < view.waiting) return true;
+  return mate && closing < view.waiting_mates;
+}
+
+// The waiter of this worker that a connection of ours goes to now: the oldest of the pool, or,
+// while this worker may keep what it has, the oldest of its own.
+const Candidate* Pool::whom_to_grant(const LineView& view) const {
+  if (!view.oldest_own) return nullptr;
+  const bool own_is_oldest = !is_elsewhere(view.oldest, self());
+  return own_is_oldest || !may_give_away(view) ? &*view.oldest_own : nullptr;
+}
+
+// Whether a caller that has just come may take an idle connection here: not past an older waiter of
+// its own worker, nor past one elsewhere whom this worker owes room.
+bool Pool::may_pass_the_line() const {
+  if (ref().row().demand.load() == 0) return true;
+  const LineView view = shm::look_at_line(ref(), self());
+  return !view.oldest_own && !may_give_away(view);
+}
+
+// USED -> IDLE. False: the place is to be retired or was settled (we are believed dead), and the
+// connection is being closed instead.
+bool Pool::set_idle(PlaceIndex place) {
+  std::uint64_t raw = cell(place).load(std::memory_order_relaxed);
+  ref().info(place).since_ns.store(slots_[place].idle_since_ns, std::memory_order_relaxed);
+  constexpr std::uint64_t kUsedToIdle =
+      static_cast<std::uint64_t>(PlaceState::kUsed) - static_cast<std::uint64_t>(PlaceState::kIdle);
+  if (is_mine_and(raw, PlaceState::kUsed) &&
+      cell(place).compare_exchange_strong(raw, raw - kUsedToIdle)) {
+    return true;
+  }
+  start_closing(place, PlaceState::kUsed);
+  return false;
+}
+
+// Whether somebody waits whom a connection of ours could serve now. Nobody at all: says so in
+// demand.
+bool Pool::is_wanted() const {
+  if (ref().row().demand.load() == 0) return false;
+  const LineView view = shm::look_at_line(ref(), self());
+  if (!view.anybody()) return !shm::lower_demand(ref(), self());
+  return whom_to_grant(view) != nullptr || may_give_away(view);
+}
+
+// Idle first, and then one load of demand: a waiter that this releaser does not see has raised it
+// before it looked, and finds the place idle. The other order loses wake-ups.
+void Pool::put_back(PlaceIndex place) {
+  if (set_idle(place) && is_wanted() && take_idle_at(place)) serve(place);
+}
+
+// A place that is USED by this worker and nobody's in particular: to who is next, else idle.
+void Pool::serve(PlaceIndex place) {
+  while (true) {
+    const LineView view = shm::look_at_line(ref(), self());
+    if (const Candidate* who = whom_to_grant(view)) {
+      if (shm::grant(ref(), *who, place)) return;
+      continue;  // it left, or somebody was quicker
+    }
+    if (may_give_away(view)) {
+      book_.add(shm::Counter::kHandedOn);
+      start_closing(place, PlaceState::kUsed);
+      return;
+    }
+    if (!set_idle(place) || !is_wanted() || !take_idle_at(place)) return;
+  }
+}
+
+// Idle connections of this worker to those who wait, as many as there are of both.
+void Pool::serve_idle() {
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    if (!is_mine_and(cell(place).load(std::memory_order_relaxed), PlaceState::kIdle)) continue;
+    if (!is_wanted()) return;
+    if (take_idle_at(place)) serve(place);
+  }
+}
+
+// Nobody waits for a close: the keeper says goodbye, waits for the server and gives the place on.
+void Pool::start_closing(PlaceIndex place, PlaceState from) {
+  move(place, from,
+       PlaceState::kClosing);  // false: settled by others; the connection must go anyway
+  Job job;
+  job.kind = Job::Kind::kClose;
+  job.place = place;
+  job.began_ns = monotonic_ns();
+  jobs_.add(std::move(job));
+  wake_keeper();
+}
+
+// Borrowing: rings the keeper of the worker that has had an idle connection of this pool, or of
+// another pool of the quota, for longest. A wrong guess costs a wake.
+void Pool::ring_whoever_has_idle() const {
+  const auto oldest_idle = [this](const shm::PoolRef& pool) {
+    std::uint32_t row = shm::kNone;
+    std::uint64_t oldest_ns = UINT64_MAX;
+    for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
+      const PlaceWord word(pool.places()[i].load(std::memory_order_relaxed));
+      const bool mine = &pool == &ref() && word.belongs_to(self());
+      if (word.state() != PlaceState::kIdle || mine) continue;
+      const std::uint64_t since = pool.info(i).since_ns.load(std::memory_order_relaxed);
+      if (since < oldest_ns) {
+        oldest_ns = since;
+        row = word.idx();
+      }
+    }
+    return row;
+  };
+  const auto ring = [this](std::uint32_t row) {
+    if (row < parts_.segment.workers().size()) shm::ring(parts_.segment, row);
+    return row != shm::kNone;
+  };
+  if (ring(oldest_idle(ref())) || !ref().has_quota()) return;
+  for (std::uint32_t id = 0; id < parts_.segment.geometry().pools; ++id) {
+    const shm::PoolRow& row = parts_.segment.pools()[id];
+    if (id == ref().id() || row.declared.load() == 0 || row.quota.load() != ref().quota()) continue;
+    const std::optional<shm::PoolRef> mate = shm::PoolRef::find(parts_.segment, id);
+    if (mate && ring(oldest_idle(*mate))) return;
+  }
+}
+
+}  // namespace weir::pool

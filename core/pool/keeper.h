@@ -1,0 +1,54 @@
+// Keeper: everything that happens by clock in one worker, for all its pools.
+//
+// One thread per worker, started on first use and never before a fork; or, in hosts that forbid
+// threads, whoever calls keep_once(). It sleeps on the worker's doorbell, or on the sockets of the
+// operations it is stepping. Once a second it also shows that the worker lives, makes sure that it
+// does, and reaps. Threads: start/stop by one; keep_once from any (one at a time does the work,
+// others return at once). Fork: the thread does not exist in a child; the object must not be
+// touched there.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "pool/pool.h"
+#include "shm/segment.h"
+#include "shm/worker_table.h"
+
+namespace weir::pool {
+
+class Keeper {
+ public:
+  Keeper(shm::Segment& segment, shm::Membership& membership, Log& log, std::vector<Pool*> pools)
+      : segment_(segment), membership_(membership), log_(log), pools_(std::move(pools)) {}
+  /// stop()s.
+  ~Keeper();
+
+  void start();
+  /// Ends the thread after its present pass. Does nothing without one.
+  void stop();
+
+  /// One pass; never waits. Returns when it wants to be called again at the latest (monotonic ns),
+  /// and in `targets`, if given, the sockets that would be worth waking up for earlier.
+  std::uint64_t keep_once(std::vector<PollTarget>* targets = nullptr);
+
+ private:
+  void run();
+  void once_a_second(std::uint64_t now_ns);
+
+  shm::Segment& segment_;
+  shm::Membership& membership_;
+  Log& log_;
+  const std::vector<Pool*> pools_;
+  std::atomic<bool> busy_{false};  // somebody is in keep_once
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> next_ns_{0};
+  std::uint64_t next_second_ns_ = 0;  // guarded by busy_
+  std::thread thread_;
+};
+
+}  // namespace weir::pool

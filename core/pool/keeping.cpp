@@ -1,0 +1,418 @@
+// What the keeper does for one pool: operations nobody waits for, what dead workers left, and what
+// is due by clock.
+#include <algorithm>
+
+#include "pool/fork_gate.h"
+#include "pool/pool.h"
+
+namespace weir::pool {
+
+namespace {
+
+constexpr std::uint64_t kMillisecond = 1'000'000;
+constexpr std::uint64_t kSecond = 1'000 * kMillisecond;
+// How soon a dead worker's session is asked about again: a server needs a median of 5.6 ms to
+// notice.
+constexpr std::uint64_t kFirstPauseNs = 1 * kMillisecond;
+constexpr std::uint64_t kLongestPauseNs = 50 * kMillisecond;
+// Without anybody to ask: how long a server may need to notice that an idle session's client is
+// gone.
+constexpr milliseconds kLingerIdle{50};
+constexpr milliseconds kLingerUsed{60'000};
+
+std::uint64_t ns_of(milliseconds duration) {
+  return static_cast<std::uint64_t>(Nanos(duration).count());
+}
+
+Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
+  return Deadline::at_ns(now_ns + ns_of(duration));
+}
+
+}  // namespace
+
+void Pool::wake_keeper() const { shm::ring(parts_.segment, self().row); }
+
+std::uint64_t Pool::keep(std::uint64_t now_ns) {
+  step_jobs(now_ns);
+  settle_lingering_places(now_ns);
+  if (ref().row().demand.load() != 0) serve_idle();
+  if (now_ns >= next_second_ns_) {
+    next_second_ns_ = now_ns + kSecond;
+    tick_second(now_ns);
+    step_jobs(now_ns);  // what the tick began
+  }
+  // Who holds something back only until its quantum is over comes back then.
+  std::uint64_t next_ns = next_second_ns_;
+  if (ref().row().demand.load() != 0) {
+    const std::uint64_t quantum_ends =
+        last_gained_ns_.load(std::memory_order_relaxed) + ns_of(config_.permit_quantum);
+    if (quantum_ends > now_ns) next_ns = std::min(next_ns, quantum_ends);
+  }
+  for (const Lingering& one : lingering_) {
+    if (one.word != 0 && !one.asking) next_ns = std::min(next_ns, one.next_try_ns);
+  }
+  return next_ns;
+}
+
+void Pool::add_poll_targets(std::vector<PollTarget>& targets) {
+  for (const Job& job : jobs_.running()) {
+    const driver::Connection& connection =
+        job.kind == Job::Kind::kCancel ? job.own : slots_[job.place].connection;
+    if (connection.is_open()) targets.push_back({connection.fd(), job.wants});
+  }
+}
+
+// ---- operations in progress -----------------------------------------------------------------
+
+Status Pool::start_job(Job& job, std::uint64_t now_ns) {
+  job.started = true;
+  driver::Connection& connection = connection_of(job);
+  if (job.kind == Job::Kind::kClose && !connection.is_open()) return Status();
+  switch (job.kind) {
+    case Job::Kind::kClose:
+      job.deadline = after_ns(now_ns, config_.close_timeout);
+      return connection.start(WEIR_OP_CLOSE, nullptr, job.deadline);
+    case Job::Kind::kCheck:
+      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      return connection.start(WEIR_OP_PING, nullptr, job.deadline);
+    case Job::Kind::kConfirm:
+      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.argument->confirm = {sizeof(weir_confirm_gone_t), &job.argument->token, 0};
+      return connection.start(WEIR_OP_CONFIRM_GONE, &job.argument->confirm, job.deadline);
+    case Job::Kind::kCancel:
+      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.argument->cancel = {sizeof(weir_cancel_token_t), &job.argument->token};
+      return connection.start(WEIR_OP_CANCEL_TOKEN, &job.argument->cancel, job.deadline);
+    case Job::Kind::kOpen:
+      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      return begin_connect({{job.place, PlaceWord(cell(job.place).load())}, job.turn});
+  }
+  return Status();
+}
+
+void Pool::step_jobs(std::uint64_t now_ns) {
+  std::list<Job>& running = jobs_.collect();
+  for (auto job = running.begin(); job != running.end();) {
+    Status status;
+    Step step = Step::kDone;
+    if (!job->started) status = start_job(*job, now_ns);
+    if (!status.ok()) {
+      step = Step::kError;
+    } else if (connection_of(*job).is_open()) {
+      step = job->kind == Job::Kind::kOpen ? step_connect(*job, &status)
+                                           : connection_of(*job).step(&status);
+    }
+    if (step == Step::kWantRead || step == Step::kWantWrite) {
+      job->wants = step;
+      ++job;
+      continue;
+    }
+    // Out of the list first: finishing may add jobs and step nothing.
+    std::list<Job> done;
+    done.splice(done.begin(), running, job++);
+    finish_job(done.front(), status);
+  }
+}
+
+void Pool::finish_job(Job& job, const Status& status) {
+  switch (job.kind) {
+    case Job::Kind::kClose:
+      finish_close(job, status);
+      return;
+    case Job::Kind::kOpen:
+      if (status.ok()) {
+        if (finish_connect(job)) serve(job.place);
+      } else {
+        fail_connect(job, status);
+        next_fill_ns_ = monotonic_ns() + backoff_ns();
+      }
+      return;
+    case Job::Kind::kCheck: {
+      Slot& slot = slots_[job.place];
+      book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
+      slot.checked_ns = monotonic_ns();
+      if (status.ok()) {
+        serve(job.place);
+      } else {
+        start_closing(job.place, PlaceState::kUsed);
+      }
+      return;
+    }
+    case Job::Kind::kConfirm: {
+      Lingering& asked = lingering_[job.target];
+      asked.asking = false;
+      const std::uint64_t now_ns = monotonic_ns();
+      asked.pause_ns = std::clamp(asked.pause_ns * 2, kFirstPauseNs, kLongestPauseNs);
+      asked.next_try_ns = now_ns + asked.pause_ns;
+      if (status.ok() && job.argument->confirm.gone != 0 && asked.word == job.target_word) {
+        settle(job.target, PlaceWord(job.target_word));
+      }
+      if (status.ok()) {
+        serve(job.place);
+      } else {
+        start_closing(job.place, PlaceState::kUsed);
+      }
+      return;
+    }
+    case Job::Kind::kCancel:
+      if (!status.ok()) {
+        parts_.log.warn("cancel_failed", {{"pool", config_.name}, {"error", status.message()}});
+      }
+      return;
+  }
+}
+
+// CLOSING -> FREE or OFFERED once the server has let go; if it did not in time, the session may
+// still be there: LINGERING, like a dead worker's.
+void Pool::finish_close(Job& job, const Status& status) {
+  Slot& slot = slots_[job.place];
+  slot.socket.store(-1);  // first: after the next line the number may be anybody's
+  slot.connection = driver::Connection();
+  slot.native = nullptr;
+  book_.add(shm::Counter::kCloses);
+  std::uint64_t raw = cell(job.place).load();
+  const PlaceWord word(raw);
+  if (word.state() != PlaceState::kClosing || !word.belongs_to(self()))
+    return;  // settled by others
+  if (status.ok()) {
+    shm::leave_room(ref(), self(), job.place, word);
+    return;
+  }
+  parts_.log.warn("close_unconfirmed",
+                  {{"pool", config_.name}, {"place", job.place}, {"error", status.message()}});
+  cell(job.place).compare_exchange_strong(
+      raw, word.to_lingering(shm::LingerCause::kClosing, self().row).raw());
+}
+
+// ---- what dead workers left -----------------------------------------------------------------
+
+// How long it may linger when nobody can be asked.
+std::uint64_t Pool::linger_limit_ns(PlaceWord word) const {
+  if (config_.linger_max) return ns_of(*config_.linger_max);
+  if (word.linger_cause() != shm::LingerCause::kUsed) return ns_of(kLingerIdle);
+  return ns_of(config_.statement_timeout.count() > 0 ? config_.statement_timeout : kLingerUsed);
+}
+
+void Pool::settle(PlaceIndex place, PlaceWord word) {
+  if (!shm::settle_lingering(ref(), self(), place, word)) return;
+  parts_.log.info("place_reclaimed", {{"pool", config_.name},
+                                      {"place", place},
+                                      {"worker_row", word.gen()},
+                                      {"cause", static_cast<int>(word.linger_cause())}});
+}
+
+void Pool::settle_lingering_places(std::uint64_t now_ns) {
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    Lingering& seen = lingering_[place];
+    const PlaceWord word(cell(place).load(std::memory_order_relaxed));
+    if (word.state() != PlaceState::kLingering) {
+      if (!seen.asking) seen = Lingering{};
+      continue;
+    }
+    if (seen.asking) continue;
+    if (seen.word != word.raw()) seen = Lingering{word.raw(), now_ns, now_ns, 0, false, false};
+    if (now_ns < seen.next_try_ns) continue;
+    const std::string token = ref().info(place).load_token();
+    const bool may_run = word.linger_cause() == shm::LingerCause::kUsed;
+    if (may_run && !seen.cancelled && !token.empty() && config_.orphans == Orphans::kTerminate) {
+      // What it was running ends; then the server finds that nobody listens, and ends the session.
+      seen.cancelled = true;
+      add_cancel(token);
+    }
+    if (!token.empty() && ask_whether_gone(place, word, token)) {
+      seen.asking = true;
+      continue;
+    }
+    if (now_ns >= seen.first_seen_ns + linger_limit_ns(word)) {
+      settle(place, word);
+      continue;
+    }
+    seen.next_try_ns = now_ns + std::max(seen.pause_ns, kFirstPauseNs);
+    seen.pause_ns = std::min(std::max(seen.pause_ns, kFirstPauseNs) * 2, kLongestPauseNs);
+  }
+}
+
+void Pool::add_cancel(const std::string& token) {
+  weir_conn_options_t options{};
+  options.struct_size = sizeof options;
+  Result<driver::Connection> request = driver::Connection::open(parts_.dsn, options);
+  if (!request.ok()) return;
+  Job job;
+  job.kind = Job::Kind::kCancel;
+  job.own = std::move(request).value();
+  job.argument = std::make_unique<Job::Argument>();
+  copy_token(token, job.argument->token);
+  jobs_.add(std::move(job));
+}
+
+// Over an idle connection of ours, if there is one.
+bool Pool::ask_whether_gone(PlaceIndex place, PlaceWord word, const std::string& token) {
+  const std::optional<PlaceIndex> spare = take_idle();
+  if (!spare) return false;
+  Job job;
+  job.kind = Job::Kind::kConfirm;
+  job.place = *spare;
+  job.target = place;
+  job.target_word = word.raw();
+  job.argument = std::make_unique<Job::Argument>();
+  copy_token(token, job.argument->token);
+  jobs_.add(std::move(job));
+  return true;
+}
+
+void Pool::copy_token(const std::string& bytes, weir_token_t& token) {
+  token.size = static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size(), WEIR_TOKEN_MAX));
+  std::copy_n(bytes.begin(), token.size, token.bytes);
+}
+
+// ---- by clock -------------------------------------------------------------------------------
+
+policy::PoolView Pool::view(std::uint64_t now_ns) const {
+  const Stats now = stats();
+  policy::PoolView view;
+  view.now_ms = now_ns / kMillisecond;
+  view.max = now.max;
+  view.min = now.min;
+  view.keep = now.keep;
+  view.max_per_worker = ref().row().max_per_worker.load();
+  view.idle_timeout_ms = static_cast<std::uint64_t>(config_.idle_timeout.count());
+  view.idle = now.idle;
+  view.used = now.used;
+  view.connecting = now.connecting;
+  view.closing = now.closing;
+  view.lingering = now.lingering;
+  view.waiting = now.waiting;
+  const shm::LineView line = shm::look_at_line(ref(), self());
+  if (line.oldest && now_ns > line.oldest->since_ns) {
+    view.oldest_wait_ms = (now_ns - line.oldest->since_ns) / kMillisecond;
+  }
+  for (const shm::WorkerRow& row : parts_.segment.workers()) {
+    view.workers += shm::WorkerWord(row.word.load()).state() == shm::WorkerState::kLive ? 1 : 0;
+  }
+  view.worker_idle = now.worker_idle;
+  view.worker_used = now.worker_used;
+  view.connect_failures_in_a_row = ref().row().connect_failures.load();
+  return view;
+}
+
+void Pool::tick_second(std::uint64_t now_ns) {
+  const policy::PoolView view = this->view(now_ns);
+  size_ = policy::clamp(parts_.policy->size(view), view);
+  decide_breaker(view);
+  expire_idle(view, now_ns);
+  fill_warm(view, now_ns);
+  report_leaks(now_ns);
+}
+
+void Pool::decide_breaker(const policy::PoolView& view) {
+  const policy::BreakerDecision decision = parts_.policy->breaker(view);
+  ref().row().breaker.store(static_cast<std::uint64_t>(decision.state) |
+                            (view.now_ms + decision.retry_ms) << 8);
+}
+
+void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
+  const auto ms_since = [now_ns](std::uint64_t then_ns) {
+    return then_ns < now_ns ? (now_ns - then_ns) / kMillisecond : 0;
+  };
+  policy::PoolView current = view;  // each close counts for the next one's decision
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    const PlaceWord word(cell(place).load(std::memory_order_relaxed));
+    if (word.state() != PlaceState::kIdle || !word.belongs_to(self())) continue;
+    // What is in use every second is looked at when it is lent and given back.
+    const std::uint64_t since = ref().info(place).since_ns.load(std::memory_order_relaxed);
+    if (now_ns < since + kSecond && !word.retire() && !closed_.load()) continue;
+    if (!move(place, PlaceState::kIdle, PlaceState::kUsed)) continue;
+    const Slot& slot = slots_[place];
+    policy::ConnectionView connection;
+    connection.age_ms = ms_since(slot.opened_ns);
+    connection.idle_ms = ms_since(slot.idle_since_ns);
+    connection.lifetime_ms =
+        slot.expires_ns == 0 ? 0 : (slot.expires_ns - slot.opened_ns) / kMillisecond;
+    connection.checked_ms = ms_since(std::max(slot.checked_ns, slot.idle_since_ns));
+    connection.leases = slot.leases;
+    const bool keepalive_due =
+        config_.keepalive.count() > 0 &&
+        connection.checked_ms >= static_cast<std::uint64_t>(config_.keepalive.count());
+    const policy::Eviction eviction = parts_.policy->evict(connection, current);
+    if (word.retire() || closed_.load() || eviction == policy::Eviction::kClose) {
+      start_closing(place, PlaceState::kUsed);
+      if (current.idle > 0) --current.idle;
+    } else if (eviction == policy::Eviction::kCheck || keepalive_due) {
+      Job job;
+      job.kind = Job::Kind::kCheck;
+      job.place = place;
+      jobs_.add(std::move(job));
+    } else {
+      serve(place);
+    }
+  }
+}
+
+// Opens ahead of demand, one handshake at a time in each worker, each worker its share.
+void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
+  if (closed_.load() || now_ns < next_fill_ns_ || parts_.segment.is_poisoned()) return;
+  const std::uint32_t share =
+      (size_.warm + std::max(view.workers, 1u) - 1) / std::max(view.workers, 1u);
+  std::uint32_t mine = 0;
+  for (const shm::Word& word : ref().places()) {
+    mine += PlaceWord(word.load(std::memory_order_relaxed)).belongs_to(self()) ? 1 : 0;
+  }
+  for (std::uint32_t open = view.open(); open < size_.warm && mine < share; ++open, ++mine) {
+    const std::optional<Opening> opening = breaker_says().ok() ? take_opening() : std::nullopt;
+    if (!opening) {
+      next_second_ns_ =
+          std::min(next_second_ns_, now_ns + 20 * kMillisecond);  // a turn is all it lacks
+      return;
+    }
+    Job job;
+    job.kind = Job::Kind::kOpen;
+    job.place = opening->room.place;
+    job.turn = opening->turn;
+    job.began_ns = now_ns;
+    jobs_.add(std::move(job));
+  }
+}
+
+// Exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
+// Blog, 2015): from 100 ms to 30 s, by the failures in a row that the whole machine has seen.
+std::uint64_t Pool::backoff_ns() const {
+  const std::uint32_t failures = std::min(ref().row().connect_failures.load(), 9u);
+  const std::uint64_t most = std::min(100 * kMillisecond << failures, 30 * kSecond);
+  return std::uniform_int_distribution<std::uint64_t>(0, most)(jitter_);
+}
+
+void Pool::report_leaks(std::uint64_t now_ns) {
+  if (config_.leak_after.count() == 0) return;
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    const PlaceWord word(cell(place).load(std::memory_order_relaxed));
+    if (word.state() != PlaceState::kUsed || !word.belongs_to(self())) continue;
+    const shm::PlaceInfo& info = ref().info(place);
+    const std::uint64_t leases = info.leases.load(std::memory_order_relaxed);
+    const std::uint64_t since = info.since_ns.load(std::memory_order_relaxed);
+    if (since > now_ns || now_ns - since < ns_of(config_.leak_after)) continue;
+    if (reported_leases_[place] == leases) continue;  // once for each lease
+    reported_leases_[place] = leases;
+    book_.add(shm::Counter::kLeaks);
+    parts_.log.warn("leak_suspected",
+                    {{"pool", config_.name},
+                     {"place", place},
+                     {"label", info.label.load()},
+                     {"thread", info.holder_thread.load(std::memory_order_relaxed)},
+                     {"held_ms", (now_ns - since) / kMillisecond}});
+  }
+}
+
+void Pool::abandon_words() {
+  closed_.store(true);
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    Slot& slot = slots_[place];
+    // Not lent: nobody uses it any more. What is lent is closed when it comes back.
+    const bool lent = slot.serial.load() % 2 == 1;
+    const PlaceWord word(cell(place).load());
+    const bool in_progress = word.belongs_to(self()) && word.state() != PlaceState::kIdle;
+    if (slot.socket.load() < 0 || lent || in_progress) continue;
+    start_closing(place, PlaceState::kIdle);
+  }
+}
+
+}  // namespace weir::pool

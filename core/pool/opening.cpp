@@ -1,0 +1,207 @@
+// Opening a connection in an empty place: outside every lock, with a turn among the machine's few
+// handshakes, by the caller that needs it; by the keeper when that caller ran out of time.
+#include <random>
+
+#include "pool/fork_gate.h"
+#include "pool/pool.h"
+
+namespace weir::pool {
+
+namespace {
+
+// Connections opened together must not all expire together: up to a tenth is taken off each one's
+// life.
+std::uint64_t expiry(std::uint64_t opened_ns, milliseconds lifetime) {
+  if (lifetime.count() == 0) return 0;
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  std::uniform_real_distribution<double> share(0.9, 1.0);
+  const auto ns = static_cast<double>(Nanos(lifetime).count()) * share(random);
+  return opened_ns + static_cast<std::uint64_t>(ns);
+}
+
+int driver_mode(ResetMode mode) {
+  switch (mode) {
+    case ResetMode::kAlways:
+      return WEIR_RESET_ALWAYS;
+    case ResetMode::kTransaction:
+      return WEIR_RESET_TRANSACTION;
+    case ResetMode::kTracked:
+      break;
+  }
+  return WEIR_RESET_TRACKED;
+}
+
+}  // namespace
+
+bool Pool::at_worker_cap() const {
+  const std::uint32_t cap = ref().row().max_per_worker.load();
+  if (cap == 0) return false;
+  std::uint32_t mine = 0;
+  for (const shm::Word& word : ref().places()) {
+    mine += PlaceWord(word.load(std::memory_order_relaxed)).belongs_to(self()) ? 1 : 0;
+  }
+  return mine >= cap;
+}
+
+Status Pool::breaker_says() const {
+  const std::uint64_t word = ref().row().breaker.load();
+  if ((word & 0xff) != static_cast<std::uint64_t>(policy::BreakerState::kOpen)) return Status();
+  const std::uint64_t retry_at_ms = word >> 8, now_ms = monotonic_ns() / 1'000'000;
+  if (now_ms >= retry_at_ms) return Status();
+  return Status(Code::kBreakerOpen, "pool " + config_.name +
+                                        ": the server is believed to be down (" +
+                                        std::to_string(ref().row().connect_failures.load()) +
+                                        " failed attempts in a row); try again in " +
+                                        std::to_string(retry_at_ms - now_ms) + " ms");
+}
+
+// An empty place, its permit and a turn, for a caller that nobody in line comes before; nullopt if
+// any is missing, or somebody waits.
+std::optional<Pool::Opening> Pool::take_opening() {
+  if (ref().row().demand.load() != 0 && shm::look_at_line(ref(), self()).anybody()) {
+    return std::nullopt;
+  }
+  if (at_worker_cap()) return std::nullopt;
+  const std::optional<shm::Room> room = shm::take_room(ref(), self());
+  if (!room) return std::nullopt;
+  if (const std::optional<shm::Turn> turn = shm::take_turn(ref(), self(), monotonic_ns())) {
+    return Opening{*room, *turn};
+  }
+  shm::leave_room(ref(), self(), room->place, room->word);
+  return std::nullopt;
+}
+
+// Makes the slot's connection object and starts its handshake. Answers what the driver said.
+Status Pool::begin_connect(const Opening& opening) {
+  const PlaceIndex place = opening.room.place;
+  const std::string client_name =
+      "weir:" + parts_.service + "/" + config_.name + "#" + std::to_string(place);
+  weir_conn_options_t options{};
+  options.struct_size = sizeof options;
+  options.client_name = client_name.c_str();
+  options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
+  options.reset_mode = driver_mode(config_.reset);
+  Result<driver::Connection> made = driver::Connection::open(parts_.dsn, options);
+  if (!made.ok()) return made.status();
+
+  shm::PlaceInfo& info = ref().info(place);
+  info.store_token({});
+  info.label.store("");
+  info.opened_ns.store(coarse_ns(), std::memory_order_relaxed);
+  info.session_leases.store(0, std::memory_order_relaxed);
+  info.holder_pid.store(parts_.membership.row().pid.load(std::memory_order_relaxed),
+                        std::memory_order_relaxed);
+  Slot& slot = slots_[place];
+  slot.connection = std::move(made).value();
+  slot.native = nullptr;
+  slot.leases = 0;
+  slot.labelled = false;
+  const ForkGate::Step step;
+  const Status status =
+      slot.connection.start(WEIR_OP_CONNECT, nullptr, Deadline::after(config_.connect_timeout));
+  slot.note_socket();
+  return status;
+}
+
+// One step of connecting, the statements of on_connect included.
+Step Pool::step_connect(Job& job, Status* status) {
+  Slot& slot = slots_[job.place];
+  while (true) {
+    Step step;
+    {
+      const ForkGate::Step no_fork_meanwhile;
+      step = slot.connection.step(status);
+      slot.note_socket();
+    }
+    if (step != Step::kDone) return job.wants = step;
+    if (!job.argument) job.argument = std::make_unique<Job::Argument>();
+    if (job.argument->next_statement == config_.on_connect.size()) return Step::kDone;
+    const std::string& statement = config_.on_connect[job.argument->next_statement++];
+    job.argument->execute = {sizeof(weir_execute_t), statement.c_str()};
+    *status = slot.connection.start(WEIR_OP_EXECUTE, &job.argument->execute, job.deadline);
+    if (!status->ok()) return Step::kError;
+  }
+}
+
+// OPENING -> USED, and the turn goes to whoever waits for one. False: the place was settled over
+// our head; the connection is being closed.
+bool Pool::finish_connect(const Job& job) {
+  const std::uint64_t now_ns = monotonic_ns();
+  Slot& slot = slots_[job.place];
+  slot.native = slot.connection.native();
+  slot.opened_ns = slot.checked_ns = slot.idle_since_ns = now_ns;
+  slot.expires_ns = expiry(now_ns, config_.max_lifetime);
+  shm::PlaceInfo& info = ref().info(job.place);
+  info.opened_ns.store(now_ns, std::memory_order_relaxed);
+  const weir_token_t token = slot.connection.session_token();
+  info.store_token({reinterpret_cast<const char*>(token.bytes), token.size});
+  book_.add(shm::Counter::kConnects);
+  book_.add(shm::Counter::kConnectNs, now_ns - job.began_ns);
+  book_.record(shm::Histogram::kConnect, now_ns - job.began_ns);
+  ref().row().connect_failures.store(0);
+  last_gained_ns_.store(now_ns, std::memory_order_relaxed);
+  const bool ours = move(job.place, PlaceState::kOpening, PlaceState::kUsed);
+  if (!ours) start_closing(job.place, PlaceState::kOpening);
+  shm::return_turn(ref(), job.turn);
+  if (ref().row().demand.load() != 0) shm::match(ref(), self());
+  return ours;
+}
+
+// OPENING -> CLOSING: the server may have begun a session all the same. The turn is free at once.
+void Pool::fail_connect(const Job& job, const Status& status) {
+  book_.add(shm::Counter::kConnectFailures);
+  ref().row().connect_failures.fetch_add(1);
+  parts_.log.warn("connect_failed", {{"pool", config_.name},
+                                     {"place", job.place},
+                                     {"code", code_name(status.code())},
+                                     {"error", status.message()}});
+  shm::return_turn(ref(), job.turn);
+  if (slots_[job.place].connection.is_open()) {
+    start_closing(job.place, PlaceState::kOpening);
+  } else {
+    shm::leave_room(ref(), self(), job.place, PlaceWord(cell(job.place).load()));
+  }
+  if (ref().row().demand.load() != 0) shm::match(ref(), self());
+}
+
+Result<Loan> Pool::connect(const Opening& opening, const Request& request) {
+  Job job;
+  job.kind = Job::Kind::kOpen;
+  job.place = opening.room.place;
+  job.turn = opening.turn;
+  job.began_ns = monotonic_ns();
+  job.deadline = Deadline::after(config_.connect_timeout);
+  job.started = true;
+  Status status = breaker_says();
+  if (!status.ok()) {
+    shm::return_turn(ref(), job.turn);
+    shm::leave_room(ref(), self(), job.place, opening.room.word);
+    return status;
+  }
+  status = begin_connect(opening);
+  while (status.ok()) {
+    const Step step = step_connect(job, &status);
+    if (step == Step::kDone) {
+      if (finish_connect(job)) return lend(job.place, request.label, coarse_ns());
+      return Status(Code::kNotOpen, "pool " + config_.name +
+                                        ": this worker was believed dead while it connected; try "
+                                        "again");
+    }
+    if (step == Step::kError) break;
+    if (request.deadline.passed(monotonic_ns())) {
+      // The caller is out of time, the handshake is not: the keeper ends it, and the connection is
+      // there for the next one.
+      const std::uint64_t began_ns = job.began_ns;
+      jobs_.add(std::move(job));
+      wake_keeper();
+      book_.add(shm::Counter::kTimeouts);
+      return not_available(Code::kTimeout, request, began_ns, "still connecting");
+    }
+    driver::poll_until(slots_[job.place].connection.fd(), step,
+                       job.deadline.earlier_of(request.deadline));
+  }
+  fail_connect(job, status);
+  return std::move(status).in("pool " + config_.name);
+}
+
+}  // namespace weir::pool

@@ -1,0 +1,225 @@
+// Pool: acquire and release for one worker, over the places of the segment.
+//
+// The place words are the idle set: acquire is one compare-and-swap IDLE -> USED, release one back
+// and then one load of `demand`. No system call, no allocation, no lock, no precise clock on that
+// path. Everything else is the slow path, always under the caller's one deadline: another idle
+// connection; an empty place and a connect; else the line, where a connection given back here, or
+// an empty place from anywhere, ends the wait, whichever first.
+//
+//   pool.cpp      lending, returning, checking          giving.cpp   who gets what is returned
+//   waiting.cpp   standing in line                      opening.cpp  connecting in an empty place
+//   keeping.cpp   what the keeper does for one pool     jobs.h       operations the keeper steps
+//
+// Threads: all public methods from any thread of this process, except the keeper's part, which one
+// thread at a time may use. Fork: in a child every method answers kForked or false and touches
+// nothing.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "driver/connection.h"
+#include "policy/policy.h"
+#include "pool/config.h"
+#include "pool/jobs.h"
+#include "pool/slots.h"
+#include "pool/stats.h"
+#include "shm/line.h"
+#include "shm/pool_ref.h"
+#include "shm/rooms.h"
+#include "shm/stats.h"
+#include "shm/turns.h"
+#include "shm/worker_table.h"
+
+namespace weir::pool {
+
+/// A connection on loan, as the pool knows it. Worth nothing once given back.
+struct Loan {
+  shm::PlaceIndex place = 0;
+  std::uint64_t serial = 0;
+  void* native = nullptr;
+};
+
+/// What a caller asks for.
+struct Request {
+  Deadline deadline = Deadline::never();
+  std::string_view label;  // for people; cut to 31 bytes
+};
+
+class Pool {
+ public:
+  /// What a pool stands on; all of it outlives the pool.
+  struct Parts {
+    shm::Segment& segment;
+    shm::Membership& membership;
+    shm::PoolRef ref;
+    const driver::Dsn& dsn;
+    Log& log;
+    std::string service;
+    std::unique_ptr<policy::Policy> policy;
+  };
+  Pool(const PoolConfig& config, Parts parts);
+  /// REQUIRES: is_empty(), or the process ends without using it again.
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// Lends a connection; see weir_acquire for the codes. Blocks until the deadline.
+  Result<Loan> acquire(const Request& request);
+  /// An idle connection of this worker that needs no check; nullopt if there is none. Never blocks.
+  std::optional<Loan> try_acquire(std::string_view label);
+  /// Gives it back, clean. kNotCheckedOut and kForked alter nothing. Blocks for a reset at most.
+  Status release(const Loan& loan);
+  /// Gives it back to be closed.
+  Status discard(const Loan& loan);
+  /// Whether the loan is still out, in this process.
+  [[nodiscard]] bool is_out(const Loan& loan);
+
+  [[nodiscard]] Stats stats() const;
+  [[nodiscard]] const PoolConfig& config() const { return config_; }
+  /// False in a forked child, and once this worker has fenced itself.
+  [[nodiscard]] bool is_valid() const { return parts_.membership.is_valid(); }
+
+  /// From now on nothing is lent; waiters fail with kClosed; what is idle or comes back is closed.
+  void close();
+  /// Whether no connection of this worker is open, closing or lent.
+  [[nodiscard]] bool is_empty() const;
+  /// In a forked child: closes the inherited sockets with plain close(2). Async-signal-safe.
+  void close_inherited_sockets();
+
+  // ---- the keeper's part: one thread at a time --------------------------------------------------
+
+  /// Steps what is in progress, gives on, sees to what lingers; once a second also expiry, checks,
+  /// warm floor, policy. Never waits. Returns when it wants to be called again at the latest.
+  std::uint64_t keep(std::uint64_t now_ns);
+  /// What to poll between two keep(): sockets of the operations in progress.
+  void add_poll_targets(std::vector<PollTarget>& targets);
+  /// This worker can no longer prove that it lives: closes all it has, whatever the words say.
+  void abandon_words();
+
+ private:
+  using PlaceIndex = shm::PlaceIndex;
+  using PlaceWord = shm::PlaceWord;
+  using PlaceState = shm::PlaceState;
+
+  // -- pool.cpp
+  [[nodiscard]] shm::WorkerId self() const { return parts_.membership.id(); }
+  [[nodiscard]] const shm::PoolRef& ref() const { return parts_.ref; }
+  [[nodiscard]] shm::Word& cell(PlaceIndex place) const { return parts_.ref.places()[place]; }
+  [[nodiscard]] bool is_mine_and(std::uint64_t raw, PlaceState state) const {
+    return (raw & kOwnerAndState) == pattern(state);
+  }
+  [[nodiscard]] std::uint64_t pattern(PlaceState state) const {
+    return owner_pattern_ | static_cast<std::uint64_t>(state);
+  }
+  bool move(PlaceIndex place, PlaceState from, PlaceState to);
+  std::optional<PlaceIndex> take_idle();
+  std::optional<PlaceIndex> take_idle_at(PlaceIndex place);
+  [[nodiscard]] bool needs_check(const Slot& slot, std::uint64_t now_ns) const;
+  Loan lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns);
+  bool ping(PlaceIndex place, Deadline deadline);
+  Result<std::optional<Loan>> lend_idle(const Request& request);
+  Status check_out(const Loan& loan) const;
+  bool make_clean(Slot& slot, std::uint32_t condition);
+  [[nodiscard]] bool is_overflow() const;
+  Status not_available(Code code, const Request& request, std::uint64_t started_ns,
+                       std::string_view why) const;
+
+  // -- giving.cpp
+  [[nodiscard]] bool may_pass_the_line() const;
+  [[nodiscard]] bool may_give_away(const shm::LineView& view) const;
+  [[nodiscard]] const shm::Candidate* whom_to_grant(const shm::LineView& view) const;
+  bool set_idle(PlaceIndex place);
+  [[nodiscard]] bool is_wanted() const;
+  void put_back(PlaceIndex place);
+  void serve(PlaceIndex place);
+  void serve_idle();
+  void start_closing(PlaceIndex place, PlaceState from);
+  void ring_whoever_has_idle() const;
+
+  // -- waiting.cpp
+  Result<Loan> wait_in_line(const Request& request, std::uint64_t started_ns);
+  void tick();
+
+  // -- opening.cpp
+  struct Opening {
+    shm::Room room;
+    shm::Turn turn;
+  };
+  std::optional<Opening> take_opening();
+  [[nodiscard]] bool at_worker_cap() const;
+  Status begin_connect(const Opening& opening);
+  Step step_connect(Job& job, Status* status);
+  Result<Loan> connect(const Opening& opening, const Request& request);
+  bool finish_connect(const Job& job);
+  void fail_connect(const Job& job, const Status& status);
+  [[nodiscard]] Status breaker_says() const;
+
+  // -- keeping.cpp
+  void wake_keeper() const;
+  driver::Connection& connection_of(Job& job) {
+    return job.kind == Job::Kind::kCancel ? job.own : slots_[job.place].connection;
+  }
+  Status start_job(Job& job, std::uint64_t now_ns);
+  void step_jobs(std::uint64_t now_ns);
+  void finish_job(Job& job, const Status& status);
+  void finish_close(Job& job, const Status& status);
+  [[nodiscard]] std::uint64_t linger_limit_ns(PlaceWord word) const;
+  void settle(PlaceIndex place, PlaceWord word);
+  void settle_lingering_places(std::uint64_t now_ns);
+  void add_cancel(const std::string& token);
+  bool ask_whether_gone(PlaceIndex place, PlaceWord word, const std::string& token);
+  static void copy_token(const std::string& bytes, weir_token_t& token);
+  [[nodiscard]] policy::PoolView view(std::uint64_t now_ns) const;
+  void tick_second(std::uint64_t now_ns);
+  void decide_breaker(const policy::PoolView& view);
+  void expire_idle(const policy::PoolView& view, std::uint64_t now_ns);
+  void fill_warm(const policy::PoolView& view, std::uint64_t now_ns);
+  [[nodiscard]] std::uint64_t backoff_ns() const;
+  void report_leaks(std::uint64_t now_ns);
+
+  // Which bits of a place word say whose it is and in what state; retire is part of it, so that a
+  // place about to go out of service is never lent on the fast path.
+  static constexpr std::uint64_t kOwnerAndState = (std::uint64_t{1} << 44) - 1;
+
+  // What this worker has seen of a place that lingers.
+  struct Lingering {
+    std::uint64_t word = 0;
+    std::uint64_t first_seen_ns = 0;
+    std::uint64_t next_try_ns = 0;
+    std::uint64_t pause_ns = 0;
+    bool cancelled = false;
+    bool asking = false;
+  };
+
+  const PoolConfig config_;
+  Parts parts_;
+  const std::uint64_t owner_pattern_;
+  const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
+  const bool always_reset_;
+  const std::uint32_t dirty_bits_;  // which conditions a release cleans up
+  Slots slots_;
+  shm::StatsBook book_;
+  Jobs jobs_;
+  std::atomic<bool> closed_{false};
+  std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
+  // The keeper's own.
+  std::vector<Lingering> lingering_;
+  std::vector<std::uint64_t> reported_leases_;  // per place: the lease a leak was reported for
+  mutable std::minstd_rand jitter_{std::random_device{}()};
+  policy::SizeDecision size_;
+  std::uint64_t next_second_ns_ = 0;
+  std::uint64_t next_fill_ns_ = 0;
+};
+
+}  // namespace weir::pool

@@ -1,0 +1,51 @@
+// Slots: this worker's connection objects, one per place of a pool, preallocated.
+//
+// A slot belongs to whoever owns its place: the place's word says who that is, and every change of
+// the word is the handing over. So a slot needs no lock of its own. The one exception is `socket`,
+// which a forked child reads to close what it inherited. Threads: a slot is touched by the thread
+// that owns its place. Fork: a child closes the sockets and never touches anything else.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "driver/connection.h"
+
+namespace weir::pool {
+
+struct alignas(64) Slot {
+  driver::Connection connection;
+  void* native = nullptr;                // the client library's handle while open
+  std::atomic<std::uint64_t> serial{0};  // counts lendings and returns: odd while lent
+  std::uint64_t opened_ns = 0;
+  std::uint64_t expires_ns = 0;  // 0: never
+  std::uint64_t idle_since_ns = 0;
+  std::uint64_t checked_ns = 0;  // when it last answered
+  std::uint64_t lent_since_ns = 0;
+  std::uint64_t leases = 0;  // since opened
+  bool labelled = false;     // its place shows a label
+  // What a forked child must close: a number, and the inode behind it, since a host's closefrom()
+  // can have made the number another file's.
+  std::atomic<int> socket{-1};
+  std::atomic<std::uint64_t> socket_inode{0};
+
+  /// Notes the connection's present socket. A system call when it changed.
+  void note_socket();
+  /// In a forked child. Async-signal-safe.
+  void close_inherited_socket();
+};
+
+class Slots {
+ public:
+  explicit Slots(std::size_t count) : slots_(std::make_unique<Slot[]>(count)), count_(count) {}
+  [[nodiscard]] Slot& operator[](std::size_t place) { return slots_[place]; }
+  [[nodiscard]] std::span<Slot> all() { return {slots_.get(), count_}; }
+
+ private:
+  std::unique_ptr<Slot[]> slots_;
+  std::size_t count_;
+};
+
+}  // namespace weir::pool

@@ -1,0 +1,26 @@
+// Stats: one look at a pool, as a value. Machine-wide figures are counted from one pass over the
+// place words, so that total == idle + used + connecting + closing + lingering always holds.
+#pragma once
+
+#include <cstdint>
+
+namespace weir::pool {
+
+struct Stats {
+  std::uint32_t max = 0, min = 0, keep = 0;
+  // the machine, now
+  std::uint32_t idle = 0, used = 0, connecting = 0, closing = 0, lingering = 0, waiting = 0;
+  // this worker, now
+  std::uint32_t worker_idle = 0, worker_used = 0;
+  // the machine, since the pool was declared
+  std::uint64_t acquires = 0, acquires_waited = 0, timeouts = 0, connects = 0, connect_failures = 0,
+                closes = 0, handed_on = 0, resets = 0, reset_failures = 0, pings = 0,
+                ping_failures = 0, too_many_waiters = 0;
+  std::uint64_t wait_ns = 0;
+
+  [[nodiscard]] std::uint32_t total() const {
+    return idle + used + connecting + closing + lingering;
+  }
+};
+
+}  // namespace weir::pool

@@ -1,0 +1,153 @@
+// Standing in line: one wait, many sources. A connection given back in this worker comes as
+// GRANTED, an empty place from anywhere as CLAIMED and an offer; both end in the same waiter word.
+#include <algorithm>
+
+#include "pool/pool.h"
+#include "shm/reaper.h"
+
+namespace weir::pool {
+
+using shm::Waiter;
+using shm::WaiterState;
+using shm::WaiterWord;
+
+namespace {
+
+// A woken waiter looks for what died between freeing and waking: the first in line often, since it
+// is their turn; the rest rarely. After a kill the oldest waiter has the place 1.5 ms (median)
+// later.
+constexpr std::uint64_t kTickFirstNs = 2'000'000;
+constexpr std::uint64_t kTickRestNs = 50'000'000;
+constexpr std::uint32_t kFirst = 4;
+// A giver is between claiming and offering for well below a microsecond unless it stopped or died.
+constexpr std::uint64_t kClaimPatienceNs = 1'000'000;
+// Every so many ticks a waiter reminds whoever has idle connections.
+constexpr unsigned kRingEvery = 5;
+
+}  // namespace
+
+// What a waiter looks at by clock, because who should have told it may have died before telling.
+void Pool::tick() {
+  const std::uint64_t now_ns = monotonic_ns();
+  shm::raise_demand(ref());
+  if (parts_.membership.is_sound()) {
+    shm::reap_if_due(parts_.segment, self(), now_ns);
+  } else {
+    wake_keeper();  // it fences this worker
+  }
+  shm::revoke_offers(ref(), self(), now_ns);
+  if (ref().has_quota()) shm::free_void_permits(ref());
+  shm::match(ref(), self());
+  serve_idle();
+}
+
+Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns) {
+  std::optional<Waiter> entered =
+      Waiter::enter(ref(), self(), request.deadline, request.label, config_.max_waiting);
+  if (!entered) {
+    book_.add(shm::Counter::kTooManyWaiters);
+    return not_available(Code::kTooManyWaiters, request, started_ns, "the line is full");
+  }
+  Waiter& waiter = *entered;
+  waiter.set_local_only(at_worker_cap());
+  const auto got_it = [&] {
+    const std::uint64_t waited_ns = monotonic_ns() - started_ns;
+    book_.add(shm::Counter::kAcquiresWaited);
+    book_.add(shm::Counter::kWaitNs, waited_ns);
+    book_.record(shm::Histogram::kWait, waited_ns);
+  };
+
+  shm::match(ref(), self());
+  serve_idle();
+  ring_whoever_has_idle();
+  std::uint64_t next_tick_ns = monotonic_ns() + kTickFirstNs;
+  std::uint64_t claimed_inc = UINT64_MAX, claimed_since_ns = 0;
+  unsigned ticks = 0;
+
+  while (true) {
+    waiter.clear_wake();
+    const WaiterWord seen = waiter.word();
+    const std::uint64_t now_ns = monotonic_ns();
+    const bool over = request.deadline.passed(now_ns) || closed_.load() || !is_valid() ||
+                      parts_.segment.is_poisoned();
+
+    if (seen.state() == WaiterState::kGranted) {
+      // The connection is ours: the grant was the handing over, whatever the clock says.
+      const std::optional<PlaceIndex> place = ref().local(seen.what());
+      if (!waiter.leave(seen)) continue;
+      if (!place) {
+        parts_.segment.poison("a waiter was granted place " + std::to_string(seen.what()));
+        return parts_.segment.usable();
+      }
+      got_it();
+      return lend(*place, request.label, coarse_ns());
+    }
+
+    if (seen.state() == WaiterState::kClaimed) {
+      std::optional<shm::Room> room = shm::accept_offer(ref(), self(), waiter, seen);
+      if (!room && seen.inc() != claimed_inc) {
+        claimed_inc = seen.inc();
+        claimed_since_ns = now_ns;
+      }
+      if (!room && !over && now_ns < claimed_since_ns + kClaimPatienceNs) {
+        waiter.wait(Deadline::at_ns(claimed_since_ns + kClaimPatienceNs));
+        continue;
+      }
+      const std::optional<shm::Turn> turn =
+          room && !over ? shm::take_turn(ref(), self(), now_ns) : std::nullopt;
+      if (turn) {
+        // Ours and a turn to connect: out of the line. Only we leave CLAIMED.
+        waiter.leave(seen);
+        got_it();
+        return connect(Opening{*room, *turn}, request);
+      }
+      // No offer came, nobody may connect just now, or it is too late: back in line or out of it.
+      // What had been offered is looked at once more afterwards, since the giver looks once more as
+      // well.
+      const bool out = over ? waiter.leave(seen) : waiter.take_back(seen);
+      if (!out) {
+        if (room) shm::leave_room(ref(), self(), room->place, room->word);
+        continue;
+      }
+      if (!room) {
+        book_.add(shm::Counter::kTakenBack);
+        room = shm::accept_offer(ref(), self(), waiter, seen);
+      }
+      if (room) shm::leave_room(ref(), self(), room->place, room->word);
+      if (over) {
+        shm::match(ref(), self());
+        break;
+      }
+      shm::raise_demand(ref());
+      shm::match(ref(), self());
+      continue;
+    }
+
+    if (over) {
+      if (waiter.leave(seen)) break;
+      continue;
+    }
+    if (now_ns >= next_tick_ns) {
+      tick();
+      waiter.set_local_only(at_worker_cap());
+      if (++ticks % kRingEvery == 0) ring_whoever_has_idle();
+      next_tick_ns = monotonic_ns() + (waiter.ahead() < kFirst ? kTickFirstNs : kTickRestNs);
+      continue;  // something may have come of it
+    }
+    waiter.wait(request.deadline.earlier_of(Deadline::at_ns(next_tick_ns)));
+  }
+
+  if (closed_.load()) return Status(Code::kClosed, "pool " + config_.name + ": closed");
+  WEIR_TRY(parts_.segment.usable());
+  if (!is_valid()) {
+    return Status(Code::kNotOpen,
+                  "pool " + config_.name +
+                      ": this worker could not prove that it lives and starts anew; "
+                      "try again");
+  }
+  book_.add(shm::Counter::kTimeouts);
+  book_.record(shm::Histogram::kWait, monotonic_ns() - started_ns);
+  return not_available(Code::kTimeout, request, started_ns, "the deadline passed in line");
+}
+
+}  // namespace weir::pool

@@ -1,0 +1,117 @@
+#include "runtime/attachment.h"
+
+#include <algorithm>
+
+#include "shm/declare.h"
+
+namespace weir::runtime {
+
+namespace {
+
+// A segment made by us has room for twice what our configuration may open, for others and for
+// growth.
+shm::Geometry geometry_for(const RuntimeConfig& config) {
+  shm::Geometry geometry;
+  std::uint64_t places = 0, permits = 0;
+  for (const pool::PoolConfig& pool : config.pools) places += std::uint64_t{2} * pool.max;
+  for (const pool::QuotaConfig& quota : config.quotas) permits += std::uint64_t{2} * quota.limit;
+  const auto clamp = [](std::uint64_t wanted, std::uint32_t least) {
+    return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(wanted, least, 16383));
+  };
+  geometry.places = clamp(places, geometry.places);
+  geometry.permits = clamp(permits, geometry.permits);
+  return geometry;
+}
+
+shm::PoolDeclaration declaration_of(const pool::PoolConfig& config, const driver::Dsn& dsn,
+                                    std::uint32_t quota) {
+  shm::PoolDeclaration declaration;
+  declaration.name = config.name;
+  declaration.driver = config.driver;
+  declaration.fingerprint = dsn.fingerprint();
+  declaration.quota = quota;
+  declaration.max = config.max;
+  declaration.min = config.min;
+  declaration.keep = config.kept();
+  declaration.max_per_worker = config.max_per_worker;
+  declaration.connect_concurrency = config.connect_concurrency;
+  declaration.connect_timeout_ms = static_cast<std::uint32_t>(config.connect_timeout.count());
+  declaration.permit_quantum_ms = static_cast<std::uint32_t>(config.permit_quantum.count());
+  return declaration;
+}
+
+void warn_of(Log& log, const char* kind, const std::string& name, const shm::Declared& declared) {
+  if (declared.differences.empty()) return;
+  log.warn("settings_differ",
+           {{"kind", kind}, {"name", name}, {"differences", declared.differences}});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Attachment>> Attachment::make(const RuntimeConfig& config,
+                                                     const std::deque<driver::Dsn>& dsns,
+                                                     Log& log) {
+  auto made = std::unique_ptr<Attachment>(new Attachment());
+  shm::SegmentOptions options;
+  options.folder = config.folder;
+  options.name = config.segment;
+  options.geometry = geometry_for(config);
+  auto segment = shm::Segment::open(options);
+  if (!segment.ok()) return segment.status();
+  made->segment_ = std::move(segment).value();
+  auto membership = shm::Membership::join(*made->segment_, config.service);
+  if (!membership.ok()) return membership.status();
+  made->membership_ = std::move(membership).value();
+  const shm::WorkerId self = made->membership_->id();
+
+  std::vector<std::pair<std::string, std::uint32_t>> quotas;
+  for (const pool::QuotaConfig& quota : config.quotas) {
+    const auto declared = shm::declare_quota(*made->segment_, self, {quota.name, quota.limit});
+    if (!declared.ok()) return declared.status();
+    warn_of(log, "quota", quota.name, declared.value());
+    quotas.emplace_back(quota.name, declared.value().row);
+  }
+  std::vector<pool::Pool*> pools;
+  for (std::size_t i = 0; i < config.pools.size(); ++i) {
+    const pool::PoolConfig& pool = config.pools[i];
+    const auto quota = std::find_if(quotas.begin(), quotas.end(),
+                                    [&](const auto& one) { return one.first == pool.quota; });
+    const auto declared = shm::declare_pool(
+        *made->segment_, self,
+        declaration_of(pool, dsns[i], quota == quotas.end() ? shm::kNone : quota->second));
+    if (!declared.ok()) return declared.status();
+    warn_of(log, "pool", pool.name, declared.value());
+    const std::optional<shm::PoolRef> ref =
+        shm::PoolRef::find(*made->segment_, declared.value().row);
+    if (!ref) return made->segment_->usable();
+    made->pools_.push_back(std::make_unique<pool::Pool>(
+        pool, pool::Pool::Parts{*made->segment_, *made->membership_, *ref, dsns[i], log,
+                                config.service, std::make_unique<policy::FixedPolicy>()}));
+    pools.push_back(made->pools_.back().get());
+  }
+  made->keeper_ =
+      std::make_unique<pool::Keeper>(*made->segment_, *made->membership_, log, std::move(pools));
+  log.info("attached",
+           {{"segment", made->segment_->path()}, {"row", self.row}, {"generation", self.gen}});
+  return made;
+}
+
+Attachment::~Attachment() {
+  if (keeper_) keeper_->stop();
+}
+
+void Attachment::close() {
+  for (const auto& pool : pools_) pool->close();
+}
+
+bool Attachment::is_empty() const {
+  return std::all_of(pools_.begin(), pools_.end(),
+                     [](const auto& pool) { return pool->is_empty(); });
+}
+
+void Attachment::after_fork_in_child() {
+  for (const auto& pool : pools_) pool->close_inherited_sockets();
+  segment_->close_descriptor();
+}
+
+}  // namespace weir::runtime

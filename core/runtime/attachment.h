@@ -1,0 +1,55 @@
+// Attachment: one process's part in the segment, and the pools that stand on it.
+//
+// Made on first use, and anew after a fork or when the worker had to fence itself; the old one then
+// only closes what it still has. In a child the parent's attachment is left alone for ever: its
+// destructor would speak on the parent's connections. Threads: find() from any; the rest by Runtime
+// under its lock. Fork: see after_fork_in_child().
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "driver/plugin.h"
+#include "pool/keeper.h"
+#include "pool/pool.h"
+#include "runtime/config_file.h"
+#include "shm/segment.h"
+#include "shm/worker_table.h"
+
+namespace weir::runtime {
+
+class Attachment {
+ public:
+  /// Opens the segment, joins it, declares the quotas and pools of `config` (dsns[i] is pool i's).
+  /// All arguments outlive the attachment. Starts no thread. Does file system calls.
+  static Result<std::unique_ptr<Attachment>> make(const RuntimeConfig& config,
+                                                  const std::deque<driver::Dsn>& dsns, Log& log);
+  /// Stops the keeper and leaves the segment. REQUIRES: is_empty(), in the process that made it.
+  ~Attachment();
+
+  [[nodiscard]] pool::Pool& pool(std::size_t index) { return *pools_[index]; }
+  [[nodiscard]] pool::Keeper& keeper() { return *keeper_; }
+  [[nodiscard]] bool is_valid() const { return membership_->is_valid(); }
+  [[nodiscard]] bool is_forked() const { return membership_->is_forked(); }
+
+  /// Nothing is lent any more; waiters fail; what is idle or comes back is closed.
+  void close();
+  /// Whether no connection of this process is left in it.
+  [[nodiscard]] bool is_empty() const;
+  /// Closes inherited sockets and the segment's descriptor. Async-signal-safe.
+  void after_fork_in_child();
+
+ private:
+  Attachment() = default;
+
+  std::unique_ptr<shm::Segment> segment_;
+  std::unique_ptr<shm::Membership> membership_;
+  std::vector<std::unique_ptr<pool::Pool>> pools_;
+  std::unique_ptr<pool::Keeper> keeper_;
+};
+
+}  // namespace weir::runtime
