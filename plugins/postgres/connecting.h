@@ -1,0 +1,50 @@
+// Connecting: a connection attempt, without blocking: libpq's PQconnectStart and PQconnectPoll.
+//
+// The deadline is the caller's: libpq's connect_timeout does not apply to PQconnectPoll. One thing
+// blocks nevertheless, inside libpq: looking up a host's name (write hostaddr= to avoid it).
+// Threads: one at a time.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "dsn.h"
+#include "failure.h"
+#include "key_trace.h"
+#include "token.h"
+
+namespace weir::postgres {
+
+/// What the host wants of every session, beside the DSN.
+struct SessionOptions {
+  std::string client_name;  // unless DSN or PGAPPNAME name another
+  std::uint32_t statement_timeout_ms = 0;
+};
+
+class Connecting {
+ public:
+  Connecting() = default;
+  Connecting(const Connecting&) = delete;
+  Connecting& operator=(const Connecting&) = delete;
+  ~Connecting();
+
+  /// Begins. The new PGconn is the caller's, also if the attempt fails; null only without memory.
+  /// REQUIRES: it is not finished before this object is destroyed.
+  PGconn* start(const Dsn& dsn, const SessionOptions& options);
+  /// Goes on without waiting. kDone: connected, in libpq's blocking mode, error texts as usual.
+  Progress step(Failure* failure);
+
+  /// After kDone: the session's token; without a cancel key if none was seen, nullopt if the server
+  /// names no session.
+  [[nodiscard]] std::optional<SessionToken> token() const;
+
+ private:
+  PGconn* conn_ = nullptr;
+  KeyTrace trace_;
+  Progress wants_ = Progress::kWantWrite;
+};
+
+}  // namespace weir::postgres

@@ -1,0 +1,109 @@
+#include "server_queries.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+namespace weir::postgres {
+namespace {
+
+// A role without pg_read_all_stats sees neither backend_type nor state of others; what is no client
+// of a database then shows by having no user or no database.
+#define WEIR_CLIENT_SESSIONS                                               \
+  "FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'" \
+  " OR (backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL)"
+
+std::string_view text_at(const PGresult* result, int row, int column) {
+  return {PQgetvalue(result, row, column),
+          static_cast<std::size_t>(PQgetlength(result, row, column))};
+}
+
+/// -1 for null.
+template <typename Integer>
+Integer number_at(const PGresult* result, int row, int column) {
+  Integer number = -1;
+  const std::string_view text = text_at(result, row, column);
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+template <std::size_t size>
+void copy_cut(char (&target)[size], std::string_view text) {
+  const std::size_t length = std::min(text.size(), size - 1);
+  std::memcpy(target, text.data(), length);
+  target[length] = '\0';
+}
+
+}  // namespace
+
+// reserved_connections came with PostgreSQL 16. A role's and a database's limit of -1 is none.
+const char* const kLimitsStatement =
+    "SELECT current_setting('max_connections'),"
+    " current_setting('superuser_reserved_connections')::int"
+    " + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0),"
+    " (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = session_user),"
+    " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())";
+
+void read_limits(const PGresult* result, weir_server_limits_t* limits) {
+  limits->max_connections = number_at<std::int32_t>(result, 0, 0);
+  limits->reserved = number_at<std::int32_t>(result, 0, 1);
+  limits->role_limit = number_at<std::int32_t>(result, 0, 2);
+  limits->database_limit = number_at<std::int32_t>(result, 0, 3);
+}
+
+// What a session does is null to who may not see it, and 'disabled' if it set track_activities off:
+// if that is so for any, their number would be a guess.
+const char* const kActivityStatement =
+    "SELECT total, CASE WHEN hidden = 0 THEN active END, CASE WHEN hidden = 0 THEN idle END,"
+    " CASE WHEN hidden = 0 THEN in_transaction END,"
+    " CASE WHEN hidden = 0 THEN coalesce(longest, 0) END FROM (SELECT"
+    " count(*) AS total,"
+    " count(*) FILTER (WHERE state = 'active') AS active,"
+    " count(*) FILTER (WHERE state = 'idle') AS idle,"
+    " count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS in_transaction,"
+    " count(*) FILTER (WHERE state = 'disabled'"
+    " OR (state IS NULL AND query = '<insufficient privilege>')) AS hidden,"
+    " (max(extract(epoch FROM clock_timestamp() - query_start))"
+    " FILTER (WHERE state = 'active') * 1000)::bigint AS longest " WEIR_CLIENT_SESSIONS
+    ") AS sessions";
+
+void read_activity(const PGresult* result, weir_server_activity_t* activity) {
+  activity->total = number_at<std::int32_t>(result, 0, 0);
+  activity->active = number_at<std::int32_t>(result, 0, 1);
+  activity->idle = number_at<std::int32_t>(result, 0, 2);
+  activity->idle_in_transaction = number_at<std::int32_t>(result, 0, 3);
+  activity->longest_query_ms = number_at<std::int64_t>(result, 0, 4);
+}
+
+const char* const kSessionsStatement =
+    "SELECT pid, application_name, state,"
+    " greatest(extract(epoch FROM clock_timestamp() - state_change) * 1000, 0)::bigint,"
+    " wait_event_type || ':' || wait_event " WEIR_CLIENT_SESSIONS;
+
+void read_sessions(const PGresult* result, const weir_sessions_t* sessions) {
+  for (int row = 0; row < PQntuples(result); ++row) {
+    weir_session_t session{};
+    session.struct_size = sizeof session;
+    session.server_pid = number_at<std::int64_t>(result, row, 0);
+    copy_cut(session.client_name, text_at(result, row, 1));
+    copy_cut(session.state, text_at(result, row, 2));
+    // greatest() skips nulls, so a time that may not be seen would read 0.
+    const bool is_known = PQgetisnull(result, row, 2) == 0;
+    session.state_ms = is_known ? number_at<std::int64_t>(result, row, 3) : -1;
+    copy_cut(session.wait, text_at(result, row, 4));
+    sessions->each(sessions->context, &session);
+  }
+}
+
+std::string gone_statement(std::int32_t pid) {
+  return "SELECT pg_catalog.pg_backend_pid(),"
+         " EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = " +
+         std::to_string(pid) + ")";
+}
+
+GoneAnswer read_gone(const PGresult* result) {
+  return {number_at<std::int32_t>(result, 0, 0), text_at(result, 0, 1) == "f"};
+}
+
+}  // namespace weir::postgres

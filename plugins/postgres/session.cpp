@@ -1,0 +1,469 @@
+#include "session.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "host.h"
+#include "server_queries.h"
+#include "tags.h"
+
+namespace weir::postgres {
+namespace {
+
+const char* name_of(std::int32_t op) {
+  switch (op) {
+    case WEIR_OP_CONNECT:
+      return "connect";
+    case WEIR_OP_PING:
+      return "ping";
+    case WEIR_OP_RESET:
+      return "reset";
+    case WEIR_OP_CLOSE:
+      return "close";
+    case WEIR_OP_EXECUTE:
+      return "statement";
+    case WEIR_OP_CONFIRM_GONE:
+      return "confirm_gone";
+    case WEIR_OP_CANCEL_TOKEN:
+      return "cancel_token";
+    case WEIR_OP_LIMITS:
+      return "limits";
+    case WEIR_OP_ACTIVITY:
+      return "activity";
+    case WEIR_OP_SESSIONS:
+      return "sessions";
+    default:
+      return "operation";
+  }
+}
+
+bool fail(Failure* failure, std::int32_t code, const std::string& what) {
+  *failure = {code, "postgres: " + what, {}};
+  return false;
+}
+
+/// The argument as the operation's struct; null if it is missing or shorter than the ABI's first
+/// version of it.
+template <typename T>
+T* argument_as(void* argument) {
+  auto* const typed = static_cast<T*>(argument);
+  return typed != nullptr && typed->struct_size >= sizeof(T) ? typed : nullptr;
+}
+
+bool refuse_argument(Failure* failure, const char* what) {
+  return fail(failure, WEIR_BAD_ARGUMENT, std::string(what) + " is missing or too short");
+}
+
+}  // namespace
+
+Session::Session(const Dsn& dsn, SessionOptions options, weir_reset_mode reset_mode)
+    : dsn_(dsn), options_(std::move(options)), reset_mode_(reset_mode) {}
+
+Session::~Session() {
+  work_.emplace<std::monostate>();  // it may use conn_
+  if (conn_ == nullptr) return;
+  // Cut before PQfinish, whose Terminate then neither blocks nor arrives.
+  if (PQsocket(conn_) >= 0) shutdown(PQsocket(conn_), SHUT_RDWR);
+  PQfinish(std::exchange(conn_, nullptr));
+}
+
+// ---- starting -----------------------------------------------------------------------------------
+
+bool Session::start(std::int32_t op, void* argument, std::uint64_t deadline_ns, Failure* failure) {
+  if (op_ != 0 && op != WEIR_OP_CLOSE) {
+    return fail(failure, WEIR_BAD_ARGUMENT,
+                std::string(name_of(op)) + ": " + name_of(op_) + " has not ended yet");
+  }
+  op_ = op;  // from here on results are the driver's own
+  argument_ = argument;
+  deadline_ns_ = deadline_ns;
+  if (begin(op, argument, failure)) return true;
+  end(Progress::kFailed, failure->code);
+  return false;
+}
+
+bool Session::begin(std::int32_t op, void* argument, Failure* failure) {
+  switch (op) {
+    case WEIR_OP_CONNECT:
+      return begin_connect(failure);
+    case WEIR_OP_CANCEL_TOKEN:
+      return begin_cancel_token(argument_as<weir_cancel_token_t>(argument), failure);
+    case WEIR_OP_CLOSE:
+      work_.emplace<std::monostate>();  // ends what was under way while conn_ is still there
+      work_.emplace<Closing>(std::exchange(conn_, nullptr));
+      state_ = State::kClosed;
+      return true;
+    case WEIR_OP_PING:
+      // An empty statement: a round trip that parses and plans nothing.
+      return begin_query("", Query::Rows::kDiscard, failure);
+    case WEIR_OP_RESET:
+      return begin_reset(failure);
+    case WEIR_OP_EXECUTE: {
+      const auto* const execute = argument_as<weir_execute_t>(argument);
+      if (execute == nullptr || execute->statement == nullptr) {
+        return refuse_argument(failure, "weir_execute_t");
+      }
+      return begin_query(execute->statement, Query::Rows::kDiscard, failure);
+    }
+    case WEIR_OP_CONFIRM_GONE:
+      return begin_confirm_gone(argument_as<weir_confirm_gone_t>(argument), failure);
+    case WEIR_OP_LIMITS:
+      if (argument_as<weir_server_limits_t>(argument) == nullptr) {
+        return refuse_argument(failure, "weir_server_limits_t");
+      }
+      return begin_query(kLimitsStatement, Query::Rows::kKeep, failure);
+    case WEIR_OP_ACTIVITY:
+      if (argument_as<weir_server_activity_t>(argument) == nullptr) {
+        return refuse_argument(failure, "weir_server_activity_t");
+      }
+      return begin_query(kActivityStatement, Query::Rows::kKeep, failure);
+    case WEIR_OP_SESSIONS: {
+      const auto* const sessions = argument_as<weir_sessions_t>(argument);
+      if (sessions == nullptr || sessions->each == nullptr) {
+        return refuse_argument(failure, "weir_sessions_t");
+      }
+      return begin_query(kSessionsStatement, Query::Rows::kKeep, failure);
+    }
+    default:
+      return fail(failure, WEIR_NOT_SUPPORTED, "operation " + std::to_string(op) + " is unknown");
+  }
+}
+
+bool Session::begin_connect(Failure* failure) {
+  if (state_ != State::kNew || conn_ != nullptr) {
+    return fail(failure, WEIR_BAD_ARGUMENT, "connect: this object was connected before");
+  }
+  conn_ = work_.emplace<Connecting>().start(dsn_, options_);
+  if (conn_ == nullptr) return fail(failure, WEIR_OUT_OF_MEMORY, "connect: out of memory");
+  if (PQregisterEventProc(conn_, &Session::on_event, "weir", this) == 0) {
+    return fail(failure, WEIR_OUT_OF_MEMORY, "connect: cannot watch the session");
+  }
+  default_receiver_ = PQsetNoticeReceiver(conn_, &Session::on_notice, this);
+  return true;
+}
+
+bool Session::begin_cancel_token(const weir_cancel_token_t* argument, Failure* failure) {
+  if (argument == nullptr || argument->token == nullptr) {
+    return refuse_argument(failure, "weir_cancel_token_t");
+  }
+  if (state_ != State::kNew) {
+    return fail(failure, WEIR_BAD_ARGUMENT, "cancel_token: needs an unconnected object");
+  }
+  const auto token = SessionToken::from_bytes(*argument->token);
+  if (!token) return fail(failure, WEIR_BAD_ARGUMENT, "cancel_token: not a token of this driver");
+  if (!token->cancel_key) {
+    return fail(failure, WEIR_NOT_SUPPORTED, "cancel_token: the session's key is not known");
+  }
+  work_.emplace<CancelRequest>(*token);
+  return true;
+}
+
+bool Session::begin_query(const std::string& statement, Query::Rows rows, Failure* failure) {
+  if (!is_ready_for_query(failure)) return false;
+  hold();
+  return send(statement, rows, failure);
+}
+
+bool Session::begin_reset(Failure* failure) {
+  if (!is_ready_for_query(failure)) return false;
+  hold();
+  drop_notifications();
+  has_discarded_ = false;
+  return send_next_of_reset(failure);
+}
+
+bool Session::begin_confirm_gone(const weir_confirm_gone_t* argument, Failure* failure) {
+  if (argument == nullptr || argument->token == nullptr) {
+    return refuse_argument(failure, "weir_confirm_gone_t");
+  }
+  if (state_ == State::kNew) {
+    return fail(failure, WEIR_NOT_SUPPORTED, "confirm_gone: needs a connected session");
+  }
+  const auto token = SessionToken::from_bytes(*argument->token);
+  if (!token) return fail(failure, WEIR_BAD_ARGUMENT, "confirm_gone: not a token of this driver");
+  // Of several hosts this may be another one, which knows nothing of that session.
+  if (!token_ || !(token_->address == token->address)) {
+    return fail(failure, WEIR_NOT_SUPPORTED,
+                "confirm_gone: that session is on another address than this one");
+  }
+  return begin_query(gone_statement(token->pid), Query::Rows::kKeep, failure);
+}
+
+bool Session::is_ready_for_query(Failure* failure) const {
+  const std::string op = name_of(op_);
+  if (state_ == State::kNew || state_ == State::kClosed) {
+    return fail(failure, WEIR_NOT_OPEN, op + ": not connected");
+  }
+  const std::uint32_t condition = local_condition();
+  if ((condition & WEIR_COND_BROKEN) != 0) {
+    return fail(failure, WEIR_CONNECTION_BROKEN, op + ": the connection is broken");
+  }
+  if ((condition & WEIR_COND_UNREAD) != 0) {
+    return fail(failure, WEIR_CONNECTION_BROKEN,
+                op + ": a statement, its answer or a pipeline was left unfinished");
+  }
+  return true;
+}
+
+bool Session::send(const std::string& statement, Query::Rows rows, Failure* failure) {
+  return work_.emplace<Query>().start(conn_, statement.c_str(), name_of(op_), rows, failure) !=
+         Progress::kFailed;
+}
+
+bool Session::send_next_of_reset(Failure* failure) {
+  // Two round trips: DISCARD ALL is refused inside a transaction and beside another statement.
+  if (PQtransactionStatus(conn_) != PQTRANS_IDLE) {
+    return send("ROLLBACK", Query::Rows::kDiscard, failure);
+  }
+  if (!has_discarded_ && (is_dirty_ || reset_mode_ == WEIR_RESET_ALWAYS)) {
+    has_discarded_ = true;
+    return send("DISCARD ALL", Query::Rows::kDiscard, failure);
+  }
+  is_dirty_ = false;
+  work_.emplace<std::monostate>();  // nothing left to do
+  return true;
+}
+
+// ---- stepping and ending ------------------------------------------------------------------------
+
+Progress Session::step(Failure* failure) {
+  if (op_ == 0) {
+    fail(failure, WEIR_BAD_ARGUMENT, "step: no operation was started");
+    return Progress::kFailed;
+  }
+  Progress progress = step_work(failure);
+  const bool waits = progress == Progress::kWantRead || progress == Progress::kWantWrite;
+  if (waits && host::now_ns() >= deadline_ns_) {
+    *failure = timed_out(name_of(op_));
+    progress = Progress::kFailed;
+  }
+  if (progress == Progress::kDone || progress == Progress::kFailed) end(progress, failure->code);
+  return progress;
+}
+
+Progress Session::step_work(Failure* failure) {
+  if (auto* connecting = std::get_if<Connecting>(&work_)) {
+    const Progress progress = connecting->step(failure);
+    return progress == Progress::kDone ? end_connect() : progress;
+  }
+  if (auto* closing = std::get_if<Closing>(&work_)) return closing->step(failure);
+  if (auto* request = std::get_if<CancelRequest>(&work_)) return request->step(failure);
+  if (auto* query = std::get_if<Query>(&work_)) {
+    const Progress progress = query->step(failure);
+    return progress == Progress::kDone ? end_query(failure) : progress;
+  }
+  return Progress::kDone;  // a reset that found nothing to do
+}
+
+Progress Session::end_connect() {
+  token_ = std::get<Connecting>(work_).token();
+  state_ = State::kOpen;
+  return Progress::kDone;
+}
+
+Progress Session::end_query(Failure* failure) {
+  const Query& query = std::get<Query>(work_);
+  if (query.error() != nullptr) {
+    *failure = statement_failure(query.error(), conn_);
+    return Progress::kFailed;
+  }
+  const PGresult* const result = query.result();
+  switch (op_) {
+    case WEIR_OP_RESET:
+      if (!send_next_of_reset(failure)) return Progress::kFailed;
+      return std::holds_alternative<Query>(work_) ? Progress::kWantWrite : Progress::kDone;
+    case WEIR_OP_LIMITS:
+      read_limits(result, static_cast<weir_server_limits_t*>(argument_));
+      return Progress::kDone;
+    case WEIR_OP_ACTIVITY:
+      read_activity(result, static_cast<weir_server_activity_t*>(argument_));
+      return Progress::kDone;
+    case WEIR_OP_SESSIONS:
+      read_sessions(result, static_cast<weir_sessions_t*>(argument_));
+      return Progress::kDone;
+    case WEIR_OP_CONFIRM_GONE:
+      return end_confirm_gone(result, failure);
+    default:
+      return Progress::kDone;
+  }
+}
+
+Progress Session::end_confirm_gone(const PGresult* result, Failure* failure) {
+  const GoneAnswer answer = read_gone(result);
+  if (answer.own_pid != PQbackendPID(conn_)) {
+    // A proxy made up the pids that it told its clients; the server knows none of them.
+    fail(failure, WEIR_NOT_SUPPORTED,
+         "confirm_gone: something between here and the server changes session ids");
+    return Progress::kFailed;
+  }
+  static_cast<weir_confirm_gone_t*>(argument_)->gone = answer.is_gone ? 1 : 0;
+  return Progress::kDone;
+}
+
+void Session::end(Progress progress, std::int32_t code) {
+  work_.emplace<std::monostate>();
+  if (progress == Progress::kFailed) {
+    const bool was_connect = op_ == WEIR_OP_CONNECT && conn_ != nullptr && state_ == State::kNew;
+    const bool is_lost = code == WEIR_CONNECTION_BROKEN || code == WEIR_TIMEOUT;
+    const bool must_work = op_ == WEIR_OP_RESET || op_ == WEIR_OP_PING;
+    if (was_connect || (state_ == State::kOpen && (is_lost || must_work))) state_ = State::kFailed;
+  }
+  if (state_ == State::kOpen) hand_out();
+  op_ = 0;
+}
+
+// ---- what leases do -----------------------------------------------------------------------------
+
+int Session::on_event(PGEventId event, void* info, void* self) {
+  auto* const session = static_cast<Session*>(self);
+  switch (event) {
+    case PGEVT_RESULTCREATE:
+      session->note(static_cast<PGEventResultCreate*>(info)->result);
+      break;
+    case PGEVT_CONNRESET:
+      // A lease called PQreset: this is another session, which nobody made clean or can name.
+      session->state_ = State::kFailed;
+      break;
+    case PGEVT_CONNDESTROY:
+      // By a lease, if it is still ours here: the object is gone and must not be touched again.
+      if (session->conn_ != nullptr) session->state_ = State::kFailed;
+      session->conn_ = nullptr;
+      break;
+    default:
+      break;
+  }
+  return 1;
+}
+
+void Session::note(const PGresult* result) {
+  if (op_ != 0 || is_dirty_ || reset_mode_ == WEIR_RESET_TRANSACTION) return;
+  // PQcmdStatus only reads; its parameter is not const for historical reasons.
+  const char* const tag = PQcmdStatus(const_cast<PGresult*>(result));
+  is_dirty_ = reset_mode_ == WEIR_RESET_ALWAYS || may_leave_traces(PQresultStatus(result), tag);
+}
+
+/// Takes the PGconn back from a lease: what it set in libpq itself, where no server can reset it.
+void Session::hold() {
+  PQsetNoticeReceiver(conn_, &Session::on_notice, this);
+  PQsetErrorVerbosity(conn_, PQERRORS_DEFAULT);
+  PQsetErrorContextVisibility(conn_, PQSHOW_CONTEXT_ERRORS);
+  PQuntrace(conn_);
+  PQsetnonblocking(conn_, 0);
+}
+
+/// Leaves the PGconn as a lease expects it, apart from notices: libpq would print them on stderr.
+void Session::hand_out() {
+  PQsetNoticeReceiver(conn_, default_receiver_, nullptr);
+  PQsetNoticeProcessor(
+      conn_, [](void*, const char*) {}, nullptr);
+}
+
+/// Returns whether there were any.
+bool Session::drop_notifications() {
+  bool had_some = false;
+  while (PGnotify* notification = PQnotifies(conn_)) {
+    PQfreemem(notification);
+    had_some = true;
+  }
+  return had_some;
+}
+
+void Session::on_notice(void* self, const PGresult* notice) {
+  auto* const session = static_cast<Session*>(self);
+  const char* const severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+  const char* const sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+  const std::string_view how = severity != nullptr ? severity : "";
+  if (how == "FATAL" || how == "PANIC") {
+    session->said_farewell_ = true;
+  } else if (sqlstate == nullptr || how == "ERROR") {
+    session->is_unexpected_ = true;  // libpq's own warnings have no SQLSTATE
+  }
+  // Not its text, which can quote anything.
+  host::debug(
+      (std::string("event=notice sqlstate=") + (sqlstate != nullptr ? sqlstate : "none")).c_str());
+}
+
+std::uint32_t Session::condition(std::int32_t look) {
+  if (op_ != 0) return WEIR_COND_BROKEN;  // an operation that was given up
+  std::uint32_t bits = local_condition();
+  const bool can_look = (bits & (WEIR_COND_BROKEN | WEIR_COND_UNREAD)) == 0;
+  if (look == WEIR_LOOK_AT_SOCKET && can_look) bits |= look_at_socket();
+  return bits;
+}
+
+std::uint32_t Session::local_condition() const {
+  if (state_ != State::kOpen || said_farewell_ || PQstatus(conn_) != CONNECTION_OK) {
+    return WEIR_COND_BROKEN;
+  }
+  std::uint32_t bits = 0;
+  switch (PQtransactionStatus(conn_)) {
+    case PQTRANS_IDLE:
+      break;
+    case PQTRANS_INTRANS:
+    case PQTRANS_INERROR:
+      bits |= WEIR_COND_IN_TRANSACTION;
+      break;
+    case PQTRANS_ACTIVE:
+      bits |= WEIR_COND_UNREAD;
+      break;
+    case PQTRANS_UNKNOWN:
+      return WEIR_COND_BROKEN;
+  }
+  if (PQpipelineStatus(conn_) != PQ_PIPELINE_OFF) bits |= WEIR_COND_UNREAD;
+  if (is_dirty_ || PQisnonblocking(conn_) != 0) bits |= WEIR_COND_DIRTY;
+  return bits;
+}
+
+std::uint32_t Session::look_at_socket() {
+  hold();
+  is_unexpected_ = false;
+  // Twice: what the server sends on leaving, and then that it left. More can wait for the next
+  // look.
+  for (int i = 0; i < 2; ++i) {
+    char byte = 0;
+    const ssize_t n = recv(PQsocket(conn_), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) break;
+    if (n <= 0 || PQconsumeInput(conn_) == 0) {
+      state_ = State::kFailed;
+      return WEIR_COND_BROKEN;
+    }
+    // Reads notices, changed parameters and notifications, which may come at any time.
+    static_cast<void>(PQisBusy(conn_));
+  }
+  if (drop_notifications() && reset_mode_ != WEIR_RESET_TRANSACTION) is_dirty_ = true;
+  hand_out();
+  std::uint32_t bits = local_condition();
+  if (is_unexpected_) bits |= WEIR_COND_UNEXPECTED;
+  return bits;
+}
+
+// ---- from outside -------------------------------------------------------------------------------
+
+int Session::fd() const {
+  if (const auto* closing = std::get_if<Closing>(&work_)) return closing->fd();
+  if (const auto* request = std::get_if<CancelRequest>(&work_)) return request->fd();
+  return conn_ != nullptr ? PQsocket(conn_) : -1;
+}
+
+void Session::abandon() {
+  if (auto* closing = std::get_if<Closing>(&work_)) closing->abandon();
+  work_.emplace<std::monostate>();
+  if (conn_ != nullptr) abandon_connection(std::exchange(conn_, nullptr));
+  state_ = State::kClosed;
+}
+
+weir_token_t Session::token() const { return token_ ? token_->to_bytes() : weir_token_t{}; }
+
+bool Session::cancel(std::uint64_t deadline_ns, Failure* failure) const {
+  if (!token_ || !token_->cancel_key) {
+    return fail(failure, WEIR_NOT_SUPPORTED, "cancel: the session's key is not known");
+  }
+  *failure = CancelRequest::send(*token_, deadline_ns);
+  return failure->code == WEIR_OK;
+}
+
+}  // namespace weir::postgres

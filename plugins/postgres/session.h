@@ -1,0 +1,108 @@
+// Session: one connection to a server, whole life: unconnected, open, failed or closed. It runs one
+// operation at a time (weir/driver.h), watches what leases do to it, and makes it clean again.
+//
+// Between operations the PGconn belongs to whoever has the lease, in libpq's blocking mode, and an
+// event procedure notes the command tag of every result. The driver's own statements are not noted.
+// Threads: one at a time, cancel() apart. Fork: a child may only call abandon().
+#pragma once
+
+#include <libpq-events.h>
+#include <libpq-fe.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "cancel_request.h"
+#include "closing.h"
+#include "connecting.h"
+#include "dsn.h"
+#include "failure.h"
+#include "query.h"
+#include "token.h"
+
+namespace weir::postgres {
+
+class Session {
+ public:
+  /// `dsn` must outlive it. No network.
+  Session(const Dsn& dsn, SessionOptions options, weir_reset_mode reset_mode);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  /// A session still open is cut without a goodbye.
+  ~Session();
+
+  /// Begins an operation: weir_op, its argument, a monotonic deadline. False: see *failure.
+  /// WEIR_OP_CLOSE may come at any time and ends what was under way.
+  bool start(std::int32_t op, void* argument, std::uint64_t deadline_ns, Failure* failure);
+  /// Goes on with it without waiting.
+  Progress step(Failure* failure);
+
+  [[nodiscard]] int fd() const;
+  [[nodiscard]] PGconn* native() const { return conn_; }
+  /// Bits of weir_condition. Only weir_look WEIR_LOOK_AT_SOCKET makes system calls.
+  [[nodiscard]] std::uint32_t condition(std::int32_t look);
+  /// Closes this process's descriptor, unheard by the server.
+  void abandon();
+
+  /// Names the session, also after it failed or was closed; empty if it never was or has no name.
+  [[nodiscard]] weir_token_t token() const;
+  /// From any thread while the session is open. Blocks until `deadline_ns`.
+  bool cancel(std::uint64_t deadline_ns, Failure* failure) const;
+
+ private:
+  enum class State { kNew, kOpen, kFailed, kClosed };
+
+  // Starting an operation; false: it could not begin.
+  bool begin(std::int32_t op, void* argument, Failure* failure);
+  bool begin_connect(Failure* failure);
+  bool begin_cancel_token(const weir_cancel_token_t* argument, Failure* failure);
+  bool begin_query(const std::string& statement, Query::Rows rows, Failure* failure);
+  bool begin_reset(Failure* failure);
+  bool begin_confirm_gone(const weir_confirm_gone_t* argument, Failure* failure);
+  bool is_ready_for_query(Failure* failure) const;
+  bool send(const std::string& statement, Query::Rows rows, Failure* failure);
+  bool send_next_of_reset(Failure* failure);
+
+  // Stepping and ending it.
+  Progress step_work(Failure* failure);
+  Progress end_connect();
+  Progress end_query(Failure* failure);
+  Progress end_confirm_gone(const PGresult* result, Failure* failure);
+  void end(Progress progress, std::int32_t code);
+
+  // What leases do, and what is taken back from them.
+  void note(const PGresult* result);
+  void hold();
+  void hand_out();
+  bool drop_notifications();
+  std::uint32_t local_condition() const;
+  std::uint32_t look_at_socket();
+  static int on_event(PGEventId event, void* info, void* self);
+  static void on_notice(void* self, const PGresult* notice);
+
+  // Constant after construction.
+  const Dsn& dsn_;
+  const SessionOptions options_;
+  const weir_reset_mode reset_mode_;
+
+  State state_ = State::kNew;
+  PGconn* conn_ = nullptr;
+  std::optional<SessionToken> token_;  // constant once connected
+
+  PQnoticeReceiver default_receiver_ = nullptr;  // libpq's
+
+  // The operation under way; op_ is 0 between operations. Declared after conn_, which it uses.
+  std::int32_t op_ = 0;
+  void* argument_ = nullptr;
+  std::uint64_t deadline_ns_ = 0;
+  bool has_discarded_ = false;  // this reset has sent its DISCARD ALL
+  std::variant<std::monostate, Connecting, Closing, CancelRequest, Query> work_;
+
+  bool is_dirty_ = false;       // as the reset mode counts; never in WEIR_RESET_TRANSACTION
+  bool said_farewell_ = false;  // the server sent FATAL while nobody asked
+  bool is_unexpected_ = false;  // libpq met a message that nobody asked for
+};
+
+}  // namespace weir::postgres
