@@ -99,19 +99,29 @@ Result<std::unique_ptr<Segment>> Segment::open_read_only(const SegmentOptions& o
                                               file.value().geometry, std::move(region).value()));
 }
 
-bool Segment::make_intact() {
+bool Segment::is_segment(int fd) const {
   struct stat st {};
-  if (fd_ >= 0 && fstat(fd_, &st) == 0 && st.st_dev == device_ && st.st_ino == inode_) return true;
+  return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == device_ && st.st_ino == inode_;
+}
+
+bool Segment::make_intact() {
+  if (is_intact()) return true;
   FileDescriptor fd(::open(path_.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-  if (fd.get() < 0 || fstat(fd.get(), &st) != 0 || st.st_dev != device_ || st.st_ino != inode_) {
-    return false;
-  }
+  if (!is_segment(fd.get())) return false;
   fd_ = fd.release();  // the old number is not ours any more
   return true;
 }
 
 int Segment::reopen() const {
-  return ::open(("/proc/self/fd/" + std::to_string(fd_)).c_str(), O_RDWR | O_CLOEXEC);
+  // By descriptor, whatever has become of the name; by name if the descriptor is another file now.
+  const std::string name = is_intact() ? "/proc/self/fd/" + std::to_string(fd_) : path_;
+  FileDescriptor fd(::open(name.c_str(), O_RDWR | O_CLOEXEC));
+  if (fd.get() < 0) return -1;
+  if (!is_segment(fd.get())) {
+    errno = ESTALE;
+    return -1;
+  }
+  return fd.release();
 }
 
 void Segment::poison(std::string_view reason) const {

@@ -187,12 +187,13 @@ Status create(const std::string& path, const Geometry& geometry) {
       pwrite(fd.get(), &ready, sizeof ready, offsetof(Header, ready)) != sizeof ready) {
     return give_up("write", errno);
   }
-  const int linked = link(temporary.c_str(), path.c_str());
-  const int error = errno;
-  unlink(temporary.c_str());
-  if (linked != 0 && error != EEXIST) {
-    return Status::system_error("segment " + path + ": link", error);
+  // One step, not link and unlink: a creator killed between the two would leave a segment with two
+  // names, which everybody refuses.
+  if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) {
+    return Status();
   }
+  if (errno != EEXIST) return give_up("rename", errno);
+  unlink(temporary.c_str());
   return Status();
 }
 
@@ -255,14 +256,7 @@ Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geom
     // 1. whose it is, before anything in it is believed.
     struct stat st {};
     if (fstat(fd.get(), &st) == 0 && st.st_nlink == 0) continue;  // just replaced
-    if (Status status = check_file(fd.get(), path); !status.ok()) {
-      // A creator shows its file under two names for a moment.
-      if (fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 2 &&
-          !deadline.passed(monotonic_ns())) {
-        continue;
-      }
-      return status;
-    }
+    WEIR_TRY(check_file(fd.get(), path));
     // 2. through the gate: while it is held shared nobody replaces the file.
     if (!lock_byte_until(fd.get(), kGateByte, LockKind::kShared, deadline)) {
       return Status(Code::kTimeout,
@@ -291,7 +285,8 @@ Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geom
 }
 
 Result<CheckedFile> open_existing_read_only(const std::string& path) {
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  // Non-blocking: a FIFO of that name would have us wait for a writer.
+  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) {
     if (errno == ENOENT) {
       return Status(Code::kNotFound,

@@ -167,7 +167,11 @@ Snapshot take_snapshot(const Segment& segment) {
   for (std::uint32_t i = 0; i < segment.geometry().waiters; ++i) {
     const WaiterRow& row = segment.waiters()[i];
     const WaiterWord word(row.word.load());
-    if (word.state() == WaiterState::kFree || !word.possible()) continue;
+    // Not yet in line in SETUP: since, pool and label may be those of the row's last user.
+    if (word.state() == WaiterState::kFree || word.state() == WaiterState::kSetup ||
+        !word.possible()) {
+      continue;
+    }
     WaiterSnapshot waiter;
     waiter.row = i;
     waiter.state = word.state();

@@ -11,7 +11,9 @@ std::uint32_t turns_in_force(const PoolRef& pool) {
 
 bool is_available(const PoolRef& pool, TurnWord word, std::uint64_t now_ns) {
   if (!word.taken()) return true;
-  const std::uint64_t limit_ns = std::uint64_t{pool.row().connect_timeout_ms.load()} * 1'000'000u;
+  // One unit more: ages are that coarse, and a turn must not be taken over too early.
+  const std::uint64_t limit_ns =
+      std::uint64_t{pool.row().connect_timeout_ms.load()} * 1'000'000u + TurnWord::kUnitNs;
   return !is_in_its_row(pool.segment(), word.row(), word.gen()) || word.age_ns(now_ns) > limit_ns;
 }
 

@@ -311,9 +311,12 @@ class TurnWord {
   [[nodiscard]] constexpr std::uint32_t gen() const {
     return static_cast<std::uint32_t>(bits::get(raw_, 12, 28));
   }
-  /// How long ago it was taken, in nanoseconds, to 16.8 ms.
+  static constexpr std::uint64_t kUnitNs = std::uint64_t{1} << 24;
+  /// How long ago it was taken, in nanoseconds, give or take kUnitNs. 0 when it was taken after the
+  /// caller read the clock (by up to 4 s).
   [[nodiscard]] constexpr std::uint64_t age_ns(std::uint64_t now_ns) const {
-    return (((now_ns >> 24) - bits::get(raw_, 40, 24)) & bits::mask(24)) << 24;
+    const std::uint64_t units = ((now_ns >> 24) - bits::get(raw_, 40, 24)) & bits::mask(24);
+    return units > bits::mask(24) - 256 ? 0 : units * kUnitNs;
   }
 
  private:

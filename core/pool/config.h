@@ -39,13 +39,13 @@ struct ConfigProblem {
 };
 
 struct PoolConfig {
-  std::string name;    // [a-z][a-z0-9]*, at most 31 bytes
-  std::string driver;  // "postgres"
-  std::string dsn;     // may hold a password: never printed, never in the segment
-  std::string quota;   // empty: the pool's own `max` is the quota
+  std::string name{};    // [a-z][a-z0-9]*, at most 31 bytes
+  std::string driver{};  // "postgres"
+  std::string dsn{};     // may hold a password: never printed, never in the segment
+  std::string quota{};   // empty: the pool's own `max` is the quota
 
   std::uint32_t min = 0;                  // kept warm, machine-wide; a goal
-  std::optional<std::uint32_t> keep;      // idle ones above this are closed on release; default max
+  std::optional<std::uint32_t> keep{};    // idle ones above this are closed on release; default max
   std::uint32_t max = 10;                 // machine-wide, never exceeded; 1 to 10,000
   std::uint32_t max_per_worker = 0;       // 0: no cap
   std::uint32_t max_waiting = 0;          // machine-wide; 0: as many as the segment's line holds
@@ -56,14 +56,14 @@ struct PoolConfig {
   std::optional<milliseconds> validate_after{milliseconds(500)};  // 0: always; nullopt: never
   milliseconds connect_timeout{10'000};                           // > 0
   milliseconds statement_timeout{0};                              // 0: the server's own
-  milliseconds close_timeout{5'000};       // how long a goodbye may take; > 0
-  milliseconds permit_quantum{100};        // a worker that just got a connection keeps it so long
-  std::optional<milliseconds> linger_max;  // nullopt: 50 ms, used ones statement_timeout or 60 s
-  milliseconds leak_after{60'000};         // 0: never; a lease older than this is reported once
-  milliseconds keepalive{0};               // 0: off; ping idle connections this often
+  milliseconds close_timeout{5'000};         // how long a goodbye may take; > 0
+  milliseconds permit_quantum{100};          // a worker that just got a connection keeps it so long
+  std::optional<milliseconds> linger_max{};  // nullopt: 50 ms, used ones statement_timeout or 60 s
+  milliseconds leak_after{60'000};           // 0: never; a lease older than this is reported once
+  milliseconds keepalive{0};                 // 0: off; ping idle connections this often
   ResetMode reset = ResetMode::kTracked;
   Orphans orphans = Orphans::kTerminate;
-  std::vector<std::string> on_connect;  // statements run on every new connection
+  std::vector<std::string> on_connect{};  // statements run on every new connection
 
   [[nodiscard]] std::uint32_t kept() const { return keep.value_or(max); }
 
@@ -74,7 +74,7 @@ struct PoolConfig {
 };
 
 struct QuotaConfig {
-  std::string name;         // [a-z][a-z0-9]*, at most 31 bytes
+  std::string name{};       // [a-z][a-z0-9]*, at most 31 bytes
   std::uint32_t limit = 0;  // machine-wide, 1 to 10,000
 
   [[nodiscard]] std::optional<ConfigProblem> problem() const;

@@ -51,39 +51,18 @@ const Candidate* Pool::whom_to_grant(const LineView& view) const {
 // Whether a caller that has just come may take an idle connection here: not past an older waiter of
 // its own worker, nor past one elsewhere whom this worker owes room.
 bool Pool::may_pass_the_line() const {
-  if (ref().row().demand.load() == 0) return true;
+  if (!is_demanded()) return true;
   const LineView view = shm::look_at_line(ref(), self());
   return !view.oldest_own && !may_give_away(view);
-}
-
-// USED -> IDLE. False: the place is to be retired or was settled (we are believed dead), and the
-// connection is being closed instead.
-bool Pool::set_idle(PlaceIndex place) {
-  std::uint64_t raw = cell(place).load(std::memory_order_relaxed);
-  ref().info(place).since_ns.store(slots_[place].idle_since_ns, std::memory_order_relaxed);
-  constexpr std::uint64_t kUsedToIdle =
-      static_cast<std::uint64_t>(PlaceState::kUsed) - static_cast<std::uint64_t>(PlaceState::kIdle);
-  if (is_mine_and(raw, PlaceState::kUsed) &&
-      cell(place).compare_exchange_strong(raw, raw - kUsedToIdle)) {
-    return true;
-  }
-  start_closing(place, PlaceState::kUsed);
-  return false;
 }
 
 // Whether somebody waits whom a connection of ours could serve now. Nobody at all: says so in
 // demand.
 bool Pool::is_wanted() const {
-  if (ref().row().demand.load() == 0) return false;
+  if (!is_demanded()) return false;
   const LineView view = shm::look_at_line(ref(), self());
   if (!view.anybody()) return !shm::lower_demand(ref(), self());
   return whom_to_grant(view) != nullptr || may_give_away(view);
-}
-
-// Idle first, and then one load of demand: a waiter that this releaser does not see has raised it
-// before it looked, and finds the place idle. The other order loses wake-ups.
-void Pool::put_back(PlaceIndex place) {
-  if (set_idle(place) && is_wanted() && take_idle_at(place)) serve(place);
 }
 
 // A place that is USED by this worker and nobody's in particular: to who is next, else idle.

@@ -25,6 +25,7 @@ constexpr unsigned kQuickChecks = 100;
 Keeper::~Keeper() { stop(); }
 
 void Keeper::start() {
+  for (Pool* pool : pools_) pool->set_ticking(true);
   // Signals are the host's: none may be delivered to a thread it does not know.
   sigset_t all, before;
   sigfillset(&all);

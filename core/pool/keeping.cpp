@@ -33,17 +33,19 @@ Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
 void Pool::wake_keeper() const { shm::ring(parts_.segment, self().row); }
 
 std::uint64_t Pool::keep(std::uint64_t now_ns) {
+  const bool ticks = ticking_ && lent_lately_.exchange(false);
+  tick_ns_.store(ticks ? now_ns : 0, std::memory_order_relaxed);
   step_jobs(now_ns);
   settle_lingering_places(now_ns);
-  if (ref().row().demand.load() != 0) serve_idle();
+  if (is_demanded()) serve_idle();
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
     tick_second(now_ns);
     step_jobs(now_ns);  // what the tick began
   }
   // Who holds something back only until its quantum is over comes back then.
-  std::uint64_t next_ns = next_second_ns_;
-  if (ref().row().demand.load() != 0) {
+  std::uint64_t next_ns = ticks ? now_ns + kTickNs : next_second_ns_;
+  if (is_demanded()) {
     const std::uint64_t quantum_ends =
         last_gained_ns_.load(std::memory_order_relaxed) + ns_of(config_.permit_quantum);
     if (quantum_ends > now_ns) next_ns = std::min(next_ns, quantum_ends);
@@ -169,6 +171,7 @@ void Pool::finish_close(Job& job, const Status& status) {
   slot.socket.store(-1);  // first: after the next line the number may be anybody's
   slot.connection = driver::Connection();
   slot.native = nullptr;
+  slot.idle_word.store(0, std::memory_order_relaxed);
   book_.add(shm::Counter::kCloses);
   std::uint64_t raw = cell(job.place).load();
   const PlaceWord word(raw);
@@ -247,7 +250,7 @@ void Pool::add_cancel(const std::string& token) {
 
 // Over an idle connection of ours, if there is one.
 bool Pool::ask_whether_gone(PlaceIndex place, PlaceWord word, const std::string& token) {
-  const std::optional<PlaceIndex> spare = take_idle();
+  const std::optional<PlaceIndex> spare = take_any_idle();
   if (!spare) return false;
   Job job;
   job.kind = Job::Kind::kConfirm;

@@ -58,7 +58,7 @@ Status Pool::breaker_says() const {
 // An empty place, its permit and a turn, for a caller that nobody in line comes before; nullopt if
 // any is missing, or somebody waits.
 std::optional<Pool::Opening> Pool::take_opening() {
-  if (ref().row().demand.load() != 0 && shm::look_at_line(ref(), self()).anybody()) {
+  if (is_demanded() && shm::look_at_line(ref(), self()).anybody()) {
     return std::nullopt;
   }
   if (at_worker_cap()) return std::nullopt;
@@ -128,6 +128,8 @@ Step Pool::step_connect(Job& job, Status* status) {
 bool Pool::finish_connect(const Job& job) {
   const std::uint64_t now_ns = monotonic_ns();
   Slot& slot = slots_[job.place];
+  const PlaceWord word(cell(job.place).load());
+  slot.idle_word.store(word.to(PlaceState::kIdle, self()).raw(), std::memory_order_relaxed);
   slot.native = slot.connection.native();
   slot.opened_ns = slot.checked_ns = slot.idle_since_ns = now_ns;
   slot.expires_ns = expiry(now_ns, config_.max_lifetime);
@@ -143,7 +145,7 @@ bool Pool::finish_connect(const Job& job) {
   const bool ours = move(job.place, PlaceState::kOpening, PlaceState::kUsed);
   if (!ours) start_closing(job.place, PlaceState::kOpening);
   shm::return_turn(ref(), job.turn);
-  if (ref().row().demand.load() != 0) shm::match(ref(), self());
+  if (is_demanded()) shm::match(ref(), self());
   return ours;
 }
 
@@ -161,7 +163,7 @@ void Pool::fail_connect(const Job& job, const Status& status) {
   } else {
     shm::leave_room(ref(), self(), job.place, PlaceWord(cell(job.place).load()));
   }
-  if (ref().row().demand.load() != 0) shm::match(ref(), self());
+  if (is_demanded()) shm::match(ref(), self());
 }
 
 Result<Loan> Pool::connect(const Opening& opening, const Request& request) {
@@ -182,7 +184,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request) {
   while (status.ok()) {
     const Step step = step_connect(job, &status);
     if (step == Step::kDone) {
-      if (finish_connect(job)) return lend(job.place, request.label, coarse_ns());
+      if (finish_connect(job)) return lend(job.place, request.label);
       return Status(Code::kNotOpen, "pool " + config_.name +
                                         ": this worker was believed dead while it connected; try "
                                         "again");

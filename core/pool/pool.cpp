@@ -21,17 +21,20 @@ std::uint64_t to_ns(std::chrono::milliseconds duration) {
   return static_cast<std::uint64_t>(Nanos(duration).count());
 }
 
-std::uint32_t thread_id() {
-  static thread_local const auto id = static_cast<std::uint32_t>(syscall(SYS_gettid));
-  return id;
-}
-
-// The place this thread used last: most likely idle again, and warm in this core's cache.
-struct Hint {
-  const void* pool = nullptr;
-  PlaceIndex place = 0;
+// What this thread remembers: the place it used last, most likely idle again and warm in this
+// core's cache; and its own number. Initial-exec: one load instead of a call into the dynamic
+// linker.
+struct Memory {
+  const void* pool;
+  PlaceIndex place;
+  std::uint32_t thread_id;
 };
-thread_local Hint hint;
+constinit thread_local Memory memory __attribute__((tls_model("initial-exec"))) = {nullptr, 0, 0};
+
+std::uint32_t thread_id() {
+  if (memory.thread_id == 0) memory.thread_id = static_cast<std::uint32_t>(syscall(SYS_gettid));
+  return memory.thread_id;
+}
 
 std::uint32_t bits_to_clean(ResetMode mode) {
   constexpr std::uint32_t kAlways =
@@ -49,6 +52,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
               .raw()),
       validate_after_ns_(config.validate_after ? to_ns(*config.validate_after) : kNever),
       always_reset_(config.reset == ResetMode::kAlways),
+      has_overflow_(config.kept() < config.max),
       dirty_bits_(bits_to_clean(config.reset)),
       slots_(parts_.ref.capacity()),
       book_(parts_.ref, parts_.membership.id()),
@@ -70,35 +74,29 @@ bool Pool::move(PlaceIndex place, PlaceState from, PlaceState to) {
   return false;
 }
 
-std::optional<PlaceIndex> Pool::take_idle_at(PlaceIndex place) {
-  std::uint64_t raw = cell(place).load(std::memory_order_relaxed);
-  if (!is_mine_and(raw, PlaceState::kIdle)) return std::nullopt;
-  constexpr std::uint64_t kIdleToUsed =
-      static_cast<std::uint64_t>(PlaceState::kUsed) - static_cast<std::uint64_t>(PlaceState::kIdle);
-  if (!cell(place).compare_exchange_strong(raw, raw + kIdleToUsed)) return std::nullopt;
-  return place;
+inline std::optional<PlaceIndex> Pool::take_idle() {
+  if (memory.pool == this && take_idle_at(memory.place)) return memory.place;
+  return take_any_idle();
 }
 
-std::optional<PlaceIndex> Pool::take_idle() {
-  if (hint.pool == this) {
-    if (const auto place = take_idle_at(hint.place)) return place;
-  }
+std::optional<PlaceIndex> Pool::take_any_idle() {
   for (PlaceIndex i = 0; i < ref().capacity(); ++i) {
-    if (const auto place = take_idle_at(i)) return place;
+    // A look first: it costs less than a compare-and-swap that fails.
+    if (is_mine_and(cell(i).load(std::memory_order_relaxed), PlaceState::kIdle) &&
+        take_idle_at(i)) {
+      return i;
+    }
   }
   return std::nullopt;
 }
 
-bool Pool::needs_check(const Slot& slot, std::uint64_t now_ns) const {
-  if (slot.expires_ns != 0 && now_ns >= slot.expires_ns) return true;
-  return now_ns >= slot.idle_since_ns && now_ns - slot.idle_since_ns >= validate_after_ns_;
-}
-
-Loan Pool::lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns) {
+// Fills in `loan` field by field: a struct returned through memory is read back wider than it was
+// written, and the processor waits for that (15 ns here).
+inline void Pool::lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan) {
   Slot& slot = slots_[place];
+  lent_lately_.store(true, std::memory_order_relaxed);
   const std::uint64_t serial = slot.serial.load(std::memory_order_relaxed) + 1;
   slot.serial.store(serial, std::memory_order_relaxed);
-  slot.lent_since_ns = now_ns;
   ++slot.leases;
   shm::PlaceInfo& info = ref().info(place);
   info.since_ns.store(now_ns, std::memory_order_relaxed);
@@ -109,20 +107,29 @@ Loan Pool::lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns) 
     info.label.store(label);
     slot.labelled = !label.empty();
   }
-  return Loan{place, serial, slot.native};
+  loan.place = place;
+  loan.serial = serial;
+  loan.native = slot.native;
 }
 
-std::optional<Loan> Pool::try_acquire(std::string_view label) {
-  if (!is_valid() || closed_.load(std::memory_order_relaxed)) return std::nullopt;
-  if (ref().row().demand.load() != 0 && !may_pass_the_line()) return std::nullopt;
+Loan Pool::lend(PlaceIndex place, std::string_view label) {
+  Loan loan;
+  lend(place, label, now_ns(), loan);
+  return loan;
+}
+
+bool Pool::try_acquire(std::string_view label, Loan& loan) {
+  if (!is_valid() || closed_.load(std::memory_order_relaxed)) return false;
+  if (is_demanded() && !may_pass_the_line()) return false;
   const std::optional<PlaceIndex> place = take_idle();
-  if (!place) return std::nullopt;
-  const std::uint64_t now_ns = coarse_ns();
-  if (needs_check(slots_[*place], now_ns)) {
+  if (!place) return false;
+  const std::uint64_t now = now_ns();
+  if (needs_check(slots_[*place], now)) {
     put_back(*place);
-    return std::nullopt;
+    return false;
   }
-  return lend(*place, label, now_ns);
+  lend(*place, label, now, loan);
+  return true;
 }
 
 bool Pool::ping(PlaceIndex place, Deadline deadline) {
@@ -151,7 +158,7 @@ Result<std::optional<Loan>> Pool::lend_idle(const Request& request) {
         continue;
       }
     }
-    return std::optional<Loan>(lend(*place, request.label, coarse_ns()));
+    return std::optional<Loan>(lend(*place, request.label));
   }
   return std::optional<Loan>();
 }
@@ -203,20 +210,15 @@ Status Pool::not_available(Code code, const Request& request, std::uint64_t star
   return Status(code, std::move(text));
 }
 
-Status Pool::check_out(const Loan& loan) const {
+Status Pool::check_out(const Loan& loan) {
   if (parts_.membership.is_forked()) {
     return Status(Code::kForked, "pool " + config_.name +
                                      ": this lease belongs to the parent process; a child uses "
                                      "leases of its own");
   }
-  const bool out = loan.place < ref().capacity() && loan.serial % 2 == 1 &&
-                   const_cast<Pool*>(this)->slots_[loan.place].serial.load(
-                       std::memory_order_relaxed) == loan.serial;
-  if (!out) {
-    return Status(Code::kNotCheckedOut,
-                  "pool " + config_.name + ": this lease was given back before");
-  }
-  return Status();
+  if (is_lent(loan)) return Status();
+  return Status(Code::kNotCheckedOut,
+                "pool " + config_.name + ": this lease was given back before");
 }
 
 bool Pool::is_out(const Loan& loan) { return check_out(loan).ok(); }
@@ -236,7 +238,7 @@ bool Pool::make_clean(Slot& slot, std::uint32_t condition) {
 
 // More are idle on the machine than `keep`. Scans, so only where a pool has an overflow at all.
 bool Pool::is_overflow() const {
-  if (config_.kept() >= config_.max) return false;
+  if (!has_overflow_) return false;
   const auto idle = static_cast<std::uint32_t>(
       std::count_if(ref().places().begin(), ref().places().end(), [](const shm::Word& word) {
         return PlaceWord(word.load(std::memory_order_relaxed)).state() == PlaceState::kIdle;
@@ -244,19 +246,43 @@ bool Pool::is_overflow() const {
   return idle >= config_.kept();
 }
 
+// Idle first, and then one load of demand: a waiter that this releaser does not see has raised it
+// before it looked, and finds the place idle. The other order loses wake-ups.
+void Pool::put_back(PlaceIndex place) {
+  if (set_idle(place) && is_demanded() && is_wanted() && take_idle_at(place)) serve(place);
+}
+
+bool Pool::try_release(const Loan& loan) {
+  if (!is_valid() || !is_lent(loan) || always_reset_ || has_overflow_ ||
+      closed_.load(std::memory_order_relaxed)) {
+    return false;
+  }
+  Slot& slot = slots_[loan.place];
+  if ((slot.connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_) != 0) return false;
+  give_back(loan);
+  return true;
+}
+
+void Pool::give_back(const Loan& loan) {
+  Slot& slot = slots_[loan.place];
+  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+  slot.idle_since_ns = now_ns();
+  memory.pool = this;
+  memory.place = loan.place;
+  put_back(loan.place);
+}
+
 Status Pool::release(const Loan& loan) {
   WEIR_TRY(check_out(loan));
   Slot& slot = slots_[loan.place];
   const std::uint32_t condition = slot.connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_;
   const bool clean = (condition == 0 && !always_reset_) || make_clean(slot, condition);
-  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
-  if (!clean || closed_.load(std::memory_order_relaxed) || !is_valid() || is_overflow()) {
+  if (clean && is_valid() && !closed_.load(std::memory_order_relaxed) && !is_overflow()) {
+    give_back(loan);
+  } else {
+    slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
     start_closing(loan.place, PlaceState::kUsed);
-    return Status();
   }
-  slot.idle_since_ns = coarse_ns();
-  hint = {this, loan.place};
-  put_back(loan.place);
   return Status();
 }
 

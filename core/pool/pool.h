@@ -76,8 +76,11 @@ class Pool {
 
   /// Lends a connection; see weir_acquire for the codes. Blocks until the deadline.
   Result<Loan> acquire(const Request& request);
-  /// An idle connection of this worker that needs no check; nullopt if there is none. Never blocks.
-  std::optional<Loan> try_acquire(std::string_view label);
+  /// An idle connection of this worker that needs no check; false if there is none. Never blocks.
+  bool try_acquire(std::string_view label, Loan& loan);
+  /// Gives it back if it is good, clean and nothing more is to be done; false, and nothing done, if
+  /// it takes release() to find out. Never blocks.
+  bool try_release(const Loan& loan);
   /// Gives it back, clean. kNotCheckedOut and kForked alter nothing. Blocks for a reset at most.
   Status release(const Loan& loan);
   /// Gives it back to be closed.
@@ -102,6 +105,10 @@ class Pool {
   /// Steps what is in progress, gives on, sees to what lingers; once a second also expiry, checks,
   /// warm floor, policy. Never waits. Returns when it wants to be called again at the latest.
   std::uint64_t keep(std::uint64_t now_ns);
+  /// Whether somebody calls keep() by clock: then it refreshes the time that leases are stamped
+  /// with, every kTickNs while connections are lent, instead of each lease reading a clock.
+  void set_ticking(bool ticking) { ticking_ = ticking; }
+  static constexpr std::uint64_t kTickNs = 10'000'000;
   /// What to poll between two keep(): sockets of the operations in progress.
   void add_poll_targets(std::vector<PollTarget>& targets);
   /// This worker can no longer prove that it lives: closes all it has, whatever the words say.
@@ -124,13 +131,33 @@ class Pool {
   }
   bool move(PlaceIndex place, PlaceState from, PlaceState to);
   std::optional<PlaceIndex> take_idle();
-  std::optional<PlaceIndex> take_idle_at(PlaceIndex place);
-  [[nodiscard]] bool needs_check(const Slot& slot, std::uint64_t now_ns) const;
-  Loan lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns);
+  std::optional<PlaceIndex> take_any_idle();
+  // The time for since-when and expiry: the keeper's tick while there is one, at most kTickNs old;
+  // else the coarse clock.
+  [[nodiscard]] std::uint64_t now_ns() const {
+    const std::uint64_t tick_ns = tick_ns_.load(std::memory_order_relaxed);
+    return tick_ns != 0 ? tick_ns : coarse_ns();
+  }
+  // IDLE -> USED; false if the place is not idle and ours.
+  bool take_idle_at(PlaceIndex place) {
+    std::uint64_t idle = slots_[place].idle_word.load(std::memory_order_relaxed);
+    return idle != 0 && cell(place).compare_exchange_strong(idle, idle + kIdleToUsed);
+  }
+  [[nodiscard]] bool needs_check(const Slot& slot, std::uint64_t now_ns) const {
+    if (slot.expires_ns != 0 && now_ns >= slot.expires_ns) return true;
+    return now_ns >= slot.idle_since_ns && now_ns - slot.idle_since_ns >= validate_after_ns_;
+  }
+  void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
+  Loan lend(PlaceIndex place, std::string_view label);
   bool ping(PlaceIndex place, Deadline deadline);
   Result<std::optional<Loan>> lend_idle(const Request& request);
-  Status check_out(const Loan& loan) const;
+  [[nodiscard]] bool is_lent(const Loan& loan) {
+    return loan.place < ref().capacity() && loan.serial % 2 == 1 &&
+           slots_[loan.place].serial.load(std::memory_order_relaxed) == loan.serial;
+  }
+  Status check_out(const Loan& loan);
   bool make_clean(Slot& slot, std::uint32_t condition);
+  void give_back(const Loan& loan);
   [[nodiscard]] bool is_overflow() const;
   Status not_available(Code code, const Request& request, std::uint64_t started_ns,
                        std::string_view why) const;
@@ -139,7 +166,18 @@ class Pool {
   [[nodiscard]] bool may_pass_the_line() const;
   [[nodiscard]] bool may_give_away(const shm::LineView& view) const;
   [[nodiscard]] const shm::Candidate* whom_to_grant(const shm::LineView& view) const;
-  bool set_idle(PlaceIndex place);
+  [[nodiscard]] bool is_demanded() const { return ref().row().demand.load() != 0; }
+  // USED -> IDLE. False: the place is to be retired or was settled (we are believed dead), and the
+  // connection is being closed instead.
+  bool set_idle(PlaceIndex place) {
+    const Slot& slot = slots_[place];
+    ref().info(place).since_ns.store(slot.idle_since_ns, std::memory_order_relaxed);
+    const std::uint64_t idle = slot.idle_word.load(std::memory_order_relaxed);
+    std::uint64_t used = idle + kIdleToUsed;
+    if (cell(place).compare_exchange_strong(used, idle)) return true;
+    start_closing(place, PlaceState::kUsed);
+    return false;
+  }
   [[nodiscard]] bool is_wanted() const;
   void put_back(PlaceIndex place);
   void serve(PlaceIndex place);
@@ -191,6 +229,8 @@ class Pool {
   // Which bits of a place word say whose it is and in what state; retire is part of it, so that a
   // place about to go out of service is never lent on the fast path.
   static constexpr std::uint64_t kOwnerAndState = (std::uint64_t{1} << 44) - 1;
+  static constexpr std::uint64_t kIdleToUsed =
+      static_cast<std::uint64_t>(PlaceState::kUsed) - static_cast<std::uint64_t>(PlaceState::kIdle);
 
   // What this worker has seen of a place that lingers.
   struct Lingering {
@@ -207,13 +247,17 @@ class Pool {
   const std::uint64_t owner_pattern_;
   const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
   const bool always_reset_;
+  const bool has_overflow_;         // keep < max: a release may have to close
   const std::uint32_t dirty_bits_;  // which conditions a release cleans up
   Slots slots_;
   shm::StatsBook book_;
   Jobs jobs_;
   std::atomic<bool> closed_{false};
+  std::atomic<bool> lent_lately_{false};          // since the keeper's last tick
+  std::atomic<std::uint64_t> tick_ns_{0};         // 0: nobody refreshes it, read a clock
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
   // The keeper's own.
+  bool ticking_ = false;
   std::vector<Lingering> lingering_;
   std::vector<std::uint64_t> reported_leases_;  // per place: the lease a leak was reported for
   mutable std::minstd_rand jitter_{std::random_device{}()};

@@ -80,7 +80,7 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
         return parts_.segment.usable();
       }
       got_it();
-      return lend(*place, request.label, coarse_ns());
+      return lend(*place, request.label);
     }
 
     if (seen.state() == WaiterState::kClaimed) {

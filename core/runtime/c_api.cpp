@@ -38,8 +38,12 @@ Pool* owner_of(const weir_lease_t* lease) {
   return lease == nullptr ? nullptr : static_cast<Pool*>(lease->owner);
 }
 Loan loan_of(const weir_lease_t& lease) { return {lease.place, lease.serial, lease.native}; }
-weir_lease_t lease_of(Pool* pool, const Loan& loan) {
-  return {pool, loan.native, loan.serial, loan.place, 0};
+void fill(weir_lease_t& lease, Pool* pool, const Loan& loan) {
+  lease.owner = pool;
+  lease.native = loan.native;
+  lease.serial = loan.serial;
+  lease.place = loan.place;
+  lease.reserved = 0;
 }
 
 std::string_view label_of(const weir_acquire_options_t* options) {
@@ -137,8 +141,9 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
   if (pool != nullptr && lease != nullptr && options == nullptr) {
     // The common case, with nothing to construct.
     if (Pool* const attached = ready(*from(pool))) {
-      if (const std::optional<Loan> loan = attached->try_acquire({})) {
-        *lease = lease_of(attached, *loan);
+      Loan loan;
+      if (attached->try_acquire({}, loan)) {
+        fill(*lease, attached, loan);
         return WEIR_OK;
       }
     }
@@ -152,14 +157,14 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
       if (!made.ok()) return made.status();
       attached = made.value();
     }
-    std::optional<Loan> loan = attached->try_acquire(label_of(options));
-    if (!loan) {
+    Loan loan;
+    if (!attached->try_acquire(label_of(options), loan)) {
       const Result<Loan> waited =
           attached->acquire({deadline_of(options, *attached), label_of(options)});
       if (!waited.ok()) return waited.status();
       loan = waited.value();
     }
-    *lease = lease_of(attached, *loan);
+    fill(*lease, attached, loan);
     return Status();
   });
 }
@@ -169,15 +174,20 @@ int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* option
   return guarded(error, [&]() -> Status {
     WEIR_TRY(check_acquire(pool, options, lease));
     Pool* const attached = ready(*from(pool));
-    const std::optional<Loan> loan =
-        attached == nullptr ? std::nullopt : attached->try_acquire(label_of(options));
-    if (!loan) return Status(Code::kWouldBlock, "no idle connection in this worker");
-    *lease = lease_of(attached, *loan);
+    Loan loan;
+    if (attached == nullptr || !attached->try_acquire(label_of(options), loan)) {
+      return Status(Code::kWouldBlock, "no idle connection in this worker");
+    }
+    fill(*lease, attached, loan);
     return Status();
   });
 }
 
 int32_t weir_release(weir_lease_t* lease, weir_error_t* error) {
+  if (Pool* const pool = owner_of(lease); pool != nullptr && pool->try_release(loan_of(*lease))) {
+    *lease = {};
+    return WEIR_OK;
+  }
   return guarded(error, [&]() -> Status {
     Pool* const pool = owner_of(lease);
     if (pool == nullptr)

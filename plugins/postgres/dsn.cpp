@@ -38,36 +38,31 @@ const std::string* find(const Options& options, std::string_view keyword) {
   return found != options.end() ? &found->second : nullptr;
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
 // ---- refusing, without secrets ------------------------------------------------------------------
 
 /// libpq's complaint about `text`. It quotes what it stumbled over, which after an unquoted
 /// password with a blank, or in a URI's user part, is a piece of the password.
 std::string without_quotes_of(std::string_view text, const std::string& complaint) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string lower = lower_case(text);
   const bool may_hold_secret =
       lower.find("pass") != std::string::npos || lower.find('@') != std::string::npos;
   if (!may_hold_secret) return complaint;
-  std::string cleaned;
-  bool is_inside = false;
-  const auto last_quote = complaint.rfind('"');
-  for (std::size_t i = 0; i < complaint.size(); ++i) {
-    // `missing "=" after "..."` is libpq's own "=".
-    if (complaint.compare(i, 3, "\"=\"") == 0 && !is_inside) {
-      cleaned += "\"=\"";
-      i += 2;
-    } else if (complaint[i] == '"' && !is_inside) {
-      cleaned += "\"...\"";
-      is_inside = true;
-      // The piece may hold quotes itself: all up to the last one is it.
-      if (last_quote != std::string::npos && last_quote > i) i = last_quote;
-      is_inside = false;
-    } else {
-      cleaned += complaint[i];
-    }
+  // Single characters are libpq's own: `missing "=" after "..."`. The piece may hold quotes itself,
+  // so all from the first quote of something longer up to the last quote is it.
+  std::size_t first = complaint.find('"');
+  while (first != std::string::npos && complaint.compare(first + 2, 1, "\"") == 0) {
+    first = complaint.find('"', first + 3);
   }
-  return cleaned;
+  const std::size_t last = complaint.rfind('"');
+  if (first == std::string::npos || last <= first) return complaint;
+  return complaint.substr(0, first) + "\"...\"" + complaint.substr(last + 1);
 }
 
 bool refuse(Failure* failure, const std::string& why) {
@@ -106,11 +101,7 @@ bool is_port_list(std::string_view ports) {
 }
 
 /// What libpq would accept here and stumble over at each connect, or what cannot be pooled.
-std::optional<std::string> fault_of(std::string_view text, const Options& given) {
-  if (is_uri(text) && has_stray_at(text)) {
-    return "found an '@' after the host part; in user name, password and database name write '@' "
-           "as %40, '/' as %2F, ':' as %3A, '?' as %3F and '#' as %23";
-  }
+std::optional<std::string> fault_of(const Options& given) {
   if (const std::string* ports = find(given, "port"); ports != nullptr && !is_port_list(*ports)) {
     return "port: expected a number from 1 to 65535, or several with commas between them";
   }
@@ -214,10 +205,7 @@ std::string normalised(const std::string& host) {
     if (lexical.size() > 1 && lexical.ends_with('/')) lexical.pop_back();
     return lexical;
   }
-  std::string lower = host;
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
+  return lower_case(host);
 }
 
 std::uint64_t fnv1a(std::uint64_t hash, std::string_view bytes) {
@@ -298,6 +286,12 @@ std::string display_of(const Resolved& resolved, const Options& given) {
 }  // namespace
 
 bool Dsn::parse(const char* text, Dsn* dsn, Failure* failure) {
+  if (is_uri(text) && has_stray_at(text)) {
+    return refuse(
+        failure,
+        "found an '@' after the host part; in user name, password and database name write "
+        "'@' as %40, '/' as %2F, ':' as %3A, '?' as %3F and '#' as %23");
+  }
   char* raw_complaint = nullptr;
   const ConninfoPtr parsed(PQconninfoParse(text, &raw_complaint), &PQconninfoFree);
   const std::unique_ptr<char, decltype(&PQfreemem)> complaint(raw_complaint, &PQfreemem);
@@ -306,7 +300,7 @@ bool Dsn::parse(const char* text, Dsn* dsn, Failure* failure) {
     return refuse(failure, without_quotes_of(text, one_line(why)));
   }
   Options given = options_of(parsed.get());
-  if (const auto fault = fault_of(text, given)) return refuse(failure, *fault);
+  if (const auto fault = fault_of(given)) return refuse(failure, *fault);
 
   std::string unresolved;
   const std::optional<Resolved> resolved = resolve(given, &unresolved);
