@@ -7,6 +7,7 @@
 #include <span>
 
 #include "shm/file_locks.h"
+#include "shm/liveness.h"
 #include "shm/segment_file.h"
 
 namespace weir::shm {
@@ -28,7 +29,10 @@ Result<FileDescriptor> lock_declaring(const Segment& segment) {
 bool is_anybody_else_here(const Segment& segment, WorkerId self) {
   const std::span<WorkerRow> rows = segment.workers();
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
-    if (i != self.row && WorkerWord(rows[i].word.load()).state() == WorkerState::kLive) return true;
+    const WorkerWord word(rows[i].word.load());
+    if (i == self.row || word.state() != WorkerState::kLive) continue;
+    // The dead count for nothing, reaped or not: after a crash of all, new settings take effect.
+    if (!is_certainly_dead(segment, i, word)) return true;
   }
   return false;
 }
@@ -113,6 +117,13 @@ void settle(Word32& stands, std::uint32_t asked, const char* what, bool replace,
                  std::to_string(asked) + " asked";
 }
 
+// A name that is cut when it is stored would never be found again.
+Status check_name(const char* what, const std::string& name, std::size_t room) {
+  if (!name.empty() && name.size() < room) return Status();
+  return Status(Code::kBadConfig, std::string(what) + " \"" + name + "\": expected 1 to " +
+                                      std::to_string(room - 1) + " bytes");
+}
+
 Status no_room(const Segment& segment, const char* what, std::uint32_t needed, std::size_t all) {
   return Status(Code::kShmFull, "segment " + segment.path() + ": " + std::to_string(needed) + " " +
                                     what + " needed, " + std::to_string(all) +
@@ -124,6 +135,7 @@ Status no_room(const Segment& segment, const char* what, std::uint32_t needed, s
 
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
                                const QuotaDeclaration& declaration) {
+  WEIR_TRY(check_name("quota name", declaration.name, sizeof(QuotaRow::name)));
   Result<FileDescriptor> lock = lock_declaring(segment);
   if (!lock.ok()) return lock.status();
   const std::span<QuotaRow> rows = segment.quotas();
@@ -163,6 +175,8 @@ Result<Declared> declare_quota(const Segment& segment, WorkerId self,
 
 Result<Declared> declare_pool(const Segment& segment, WorkerId self,
                               const PoolDeclaration& declaration) {
+  WEIR_TRY(check_name("pool name", declaration.name, sizeof(PoolRow::name)));
+  WEIR_TRY(check_name("driver name", declaration.driver, sizeof(PoolRow::driver)));
   Result<FileDescriptor> lock = lock_declaring(segment);
   if (!lock.ok()) return lock.status();
   const std::span<PoolRow> rows = segment.pools();
@@ -190,17 +204,17 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     row.driver.store(declaration.driver);
     row.fingerprint.store(declaration.fingerprint);
     row.quota.store(declaration.quota);
-    const bool replace = alone && declaration.max <= row.capacity.load();
-    settle(row.max, declaration.max, "max", replace, declared.differences);
-    settle(row.min, declaration.min, "min", replace, declared.differences);
-    settle(row.keep, declaration.keep, "keep", replace, declared.differences);
-    settle(row.max_per_worker, declaration.max_per_worker, "max_per_worker", replace,
+    settle(row.max, declaration.max, "max", alone && declaration.max <= row.capacity.load(),
            declared.differences);
-    settle(row.connect_concurrency, declaration.connect_concurrency, "connect_concurrency", replace,
+    settle(row.min, declaration.min, "min", alone, declared.differences);
+    settle(row.keep, declaration.keep, "keep", alone, declared.differences);
+    settle(row.max_per_worker, declaration.max_per_worker, "max_per_worker", alone,
            declared.differences);
-    settle(row.connect_timeout_ms, declaration.connect_timeout_ms, "connect_timeout", replace,
+    settle(row.connect_concurrency, declaration.connect_concurrency, "connect_concurrency", alone,
            declared.differences);
-    settle(row.permit_quantum_ms, declaration.permit_quantum_ms, "permit_quantum", replace,
+    settle(row.connect_timeout_ms, declaration.connect_timeout_ms, "connect_timeout", alone,
+           declared.differences);
+    settle(row.permit_quantum_ms, declaration.permit_quantum_ms, "permit_quantum", alone,
            declared.differences);
     put_places_in_force(places, row.max.load());
     return declared;

@@ -37,12 +37,15 @@ LineView look_at_line(const PoolRef& pool, WorkerId self) {
     if (!same_pool && !mate) continue;
     const Candidate who{i, word, rows[i].ticket.load(std::memory_order_relaxed),
                         rows[i].since_ns.load(std::memory_order_relaxed), belongs & 0xfff};
+    const bool local_only = (belongs & kLocalOnly) != 0;
     if (mate) {
       ++view.waiting_mates;
-      if (!view.oldest_mate || who.since_ns < view.oldest_mate->since_ns) view.oldest_mate = who;
+      // A permit is of no use to one who waits for a connection of its own worker.
+      if (!local_only && (!view.oldest_mate || who.since_ns < view.oldest_mate->since_ns)) {
+        view.oldest_mate = who;
+      }
       continue;
     }
-    const bool local_only = (belongs & kLocalOnly) != 0;
     ++(local_only ? view.waiting_local : view.waiting);
     if (!local_only && (!view.oldest || who.ticket < view.oldest->ticket)) view.oldest = who;
     if (word.owner_row() == self.row &&
@@ -92,6 +95,7 @@ std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline
 
   // 1. a row: FREE -> SETUP(me, inc + 1). Only I leave SETUP; a death here leaves it to the reaper.
   std::uint32_t row = kNone;
+  WaiterWord setup;
   const std::uint32_t start = recent_row < count ? recent_row : 0;
   for (std::uint32_t n = 0; n < count && row == kNone; ++n) {
     // The recent row first, then from the bottom: the line stays short to scan.
@@ -99,10 +103,8 @@ std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline
     const WaiterWord seen(rows[i].word.load(std::memory_order_relaxed));
     if (seen.state() != WaiterState::kFree) continue;
     std::uint64_t expected = seen.raw();
-    if (rows[i].word.compare_exchange_strong(
-            expected, WaiterWord(WaiterState::kSetup, self.row, 0, seen.inc() + 1).raw())) {
-      row = i;
-    }
+    setup = WaiterWord(WaiterState::kSetup, self.row, 0, seen.inc() + 1);
+    if (rows[i].word.compare_exchange_strong(expected, setup.raw())) row = i;
   }
   if (row == kNone) return std::nullopt;
   recent_row = row;
@@ -122,10 +124,8 @@ std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline
 
   // 3. in line; 4. then say so: a releaser that misses the flag has freed its place before, where
   // the caller's match finds it.
-  std::uint64_t setup = cell.word.load();
-  const WaiterWord waiting = WaiterWord(setup).to(WaiterState::kWaiting, 0);
-  if (WaiterWord(setup).state() != WaiterState::kSetup ||
-      !cell.word.compare_exchange_strong(setup, waiting.raw())) {
+  std::uint64_t expected = setup.raw();
+  if (!cell.word.compare_exchange_strong(expected, setup.to(WaiterState::kWaiting, 0).raw())) {
     return std::nullopt;  // somebody believes that this worker is dead: it is about to fence itself
   }
   raise_demand(pool);

@@ -29,7 +29,7 @@ struct Candidate {
 struct LineView {
   std::optional<Candidate> oldest;       // of the pool, whichever worker
   std::optional<Candidate> oldest_own;   // of the pool, in this worker
-  std::optional<Candidate> oldest_mate;  // of another pool of the same quota
+  std::optional<Candidate> oldest_mate;  // of another pool of the same quota, not local only
   std::uint32_t waiting = 0;             // in the pool, for any worker's connection or room
   std::uint32_t waiting_local = 0;       // in the pool, for a connection of their own worker only
   std::uint32_t waiting_mates = 0;       // in other pools of the same quota

@@ -49,6 +49,8 @@ ForkMark::~ForkMark() { munmap(page_, kPage); }
 bool is_certainly_dead(const Segment& segment, std::uint32_t row, WorkerWord word) {
   if (word.state() != WorkerState::kLive) return false;
   if (is_byte_locked_elsewhere(segment.fd(), kWorkerBytes + row)) return false;
+  // Every byte of a file that is not the segment reads free (closefrom, then another open).
+  if (!segment.is_intact()) return false;
   // Free, but of which generation? Only if the row has not changed hands was it this one's lock.
   return segment.workers()[row].word.load() == word.raw();
 }

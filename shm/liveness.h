@@ -25,7 +25,7 @@ class LifeLock {
   static Result<std::optional<LifeLock>> take(const Segment& segment, std::uint32_t row);
   LifeLock(LifeLock&& other) noexcept : page_(other.page_) { other.page_ = nullptr; }
   LifeLock& operator=(LifeLock&&) = delete;
-  /// Drops the lock. A child of a fork must call forget() instead: there the page was never mapped.
+  /// Drops the lock. A child of a fork must call forget() before: there the page was never mapped.
   ~LifeLock();
   void forget() { page_ = nullptr; }
 

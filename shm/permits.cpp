@@ -5,7 +5,8 @@ namespace {
 
 bool take_free(std::span<Word> permits, std::uint32_t place, std::uint32_t occ) {
   for (Word& permit : permits) {
-    const PermitWord seen(permit.load(std::memory_order_relaxed));
+    // Sequentially consistent, as the look for a place is: nobody may miss what was just freed.
+    const PermitWord seen(permit.load());
     if (seen.state() != PermitState::kFree) continue;
     std::uint64_t expected = seen.raw();
     if (permit.compare_exchange_strong(expected, seen.to_held(place, occ).raw())) return true;

@@ -25,6 +25,7 @@ std::optional<PoolRef> PoolRef::find(const Segment& segment, std::uint32_t id) {
     return impossible("its places lie outside");
   }
   ref.places_ = segment.places().subspan(ref.first_, capacity);
+  ref.infos_ = segment.place_info().data() + ref.first_;
   ref.quota_ = row.quota.load();
   if (ref.quota_ != kNone) {
     if (ref.quota_ >= segment.geometry().quotas) return impossible("no such quota");

@@ -21,15 +21,13 @@ class PoolRef {
 
   [[nodiscard]] const Segment& segment() const { return *segment_; }
   [[nodiscard]] std::uint32_t id() const { return id_; }
-  [[nodiscard]] PoolRow& row() const { return segment_->pools()[id_]; }
+  [[nodiscard]] PoolRow& row() const { return *row_; }
   /// All its places, those out of service included.
   [[nodiscard]] std::span<Word> places() const { return places_; }
   [[nodiscard]] std::uint32_t capacity() const {
     return static_cast<std::uint32_t>(places_.size());
   }
-  [[nodiscard]] PlaceInfo& info(PlaceIndex place) const {
-    return segment_->place_info()[first_ + place];
-  }
+  [[nodiscard]] PlaceInfo& info(PlaceIndex place) const { return infos_[place]; }
   [[nodiscard]] StatsRow& totals() const { return segment_->pool_totals()[id_]; }
 
   /// The place's index among all places of the segment, as waiter words and permits name it.
@@ -46,9 +44,14 @@ class PoolRef {
   [[nodiscard]] std::span<Word> permits() const { return permits_; }
 
  private:
-  PoolRef(const Segment& segment, std::uint32_t id) : segment_(&segment), id_(id) {}
+  PoolRef(const Segment& segment, std::uint32_t id)
+      : segment_(&segment), row_(&segment.pools()[id]), id_(id) {}
 
+  // Pointers rather than offsets: acquire and release follow them behind a full barrier, where each
+  // dependent load counts.
   const Segment* segment_;
+  PoolRow* row_;
+  PlaceInfo* infos_ = nullptr;
   std::uint32_t id_;
   std::uint32_t first_ = 0;
   std::uint32_t quota_ = kNone;

@@ -147,6 +147,7 @@ Reaped reap(const Segment& segment, WorkerId self) {
     reaped.places += orphans;
     tell_the_living(segment);
   }
+  settle_turns(segment);  // those that a reaper left who died right after freeing the row
   return reaped;
 }
 

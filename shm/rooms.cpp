@@ -18,9 +18,20 @@ bool swap(Word& cell, PlaceWord from, PlaceWord to) {
   return cell.compare_exchange_strong(expected, to.raw());
 }
 
+// A resize may flag a place of ours to retire, or not to, at any moment: it is ours all the same.
+// True if that is what happened: `word` is what it reads now.
+bool follow_resize(const Word& cell, PlaceWord& word) {
+  const PlaceWord now(cell.load());
+  const PlaceWord flagged(word.state(), word.idx(), word.gen(), word.occ(), !word.retire());
+  if (now != flagged) return false;
+  word = now;
+  return true;
+}
+
 std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
   for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
-    const PlaceWord seen(pool.places()[i].load(std::memory_order_relaxed));
+    // Sequentially consistent: who freed it looks for demand after, we have raised it before.
+    const PlaceWord seen(pool.places()[i].load());
     if (seen.state() != PlaceState::kFree) continue;
     const PlaceWord mine = seen.to_occupied(self);
     if (swap(pool.places()[i], seen, mine)) return Room{i, mine};
@@ -33,15 +44,35 @@ std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
 bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
   if (pool.has_quota()) return_permit(pool, place, word.occ());
   pool.info(place).since_ns.store(coarse_ns(), std::memory_order_relaxed);
-  return swap(pool.places()[place], word, word.to_free());
+  do {
+    if (swap(pool.places()[place], word, word.to_free())) return true;
+  } while (follow_resize(pool.places()[place], word));
+  return false;
+}
+
+bool has_turn_to_offer(const PoolRef& pool) {
+  const auto offered = static_cast<std::uint32_t>(
+      std::count_if(pool.places().begin(), pool.places().end(), [](const Word& cell) {
+        return PlaceWord(cell.load()).state() == PlaceState::kOffered;
+      }));
+  return free_turns(pool, monotonic_ns()) > offered;
+}
+
+bool has_free_place(const PoolRef& pool) {
+  return std::any_of(pool.places().begin(), pool.places().end(), [](const Word& cell) {
+    return PlaceWord(cell.load()).state() == PlaceState::kFree;
+  });
 }
 
 // Whether a waiter of another pool of the quota has waited so much longer than our own oldest that
-// the permit should go there.
+// the permit should go there. Not if all it lacks is a place or a turn of its own pool: then nobody
+// would get the permit.
 bool mate_goes_first(const PoolRef& pool, const LineView& view) {
   if (!view.oldest_mate || !view.oldest) return false;
   const std::uint64_t ahead = std::uint64_t{pool.row().permit_quantum_ms.load()} * 1'000'000u;
-  return view.oldest_mate->since_ns + ahead < view.oldest->since_ns;
+  if (view.oldest_mate->since_ns + ahead >= view.oldest->since_ns) return false;
+  const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), view.oldest_mate->pool);
+  return mate && has_free_place(*mate) && has_turn_to_offer(*mate);
 }
 
 // Offers a place of ours to the oldest waiter of its pool. True: the place is not ours any more;
@@ -56,9 +87,12 @@ bool offer_room(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord&
     // 2. claim the waiter. A death here leaves a claim that its owner takes back.
     if (!claim(pool, who, place)) continue;
     // 3. offer. A death after it leaves an offer that stands.
-    const PlaceWord offer = word.to_offered(who.row, who.word.inc());
+    PlaceWord offer = word.to_offered(who.row, who.word.inc());
     pool.info(place).since_ns.store(monotonic_ns(), std::memory_order_relaxed);
-    if (!swap(cell, word, offer)) return true;  // settled over our head: we are believed dead
+    while (!swap(cell, word, offer)) {
+      if (!follow_resize(cell, word)) return true;  // settled over our head: we are believed dead
+      offer = word.to_offered(who.row, who.word.inc());
+    }
     // 4. is it still there? Who leaves looks at the place after leaving, so one of the two sees it.
     const WaiterWord now(pool.segment().waiters()[who.row].word.load());
     if (now == who.word.to(WaiterState::kClaimed, pool.global(place))) {
@@ -71,14 +105,6 @@ bool offer_room(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord&
     count(pool, Counter::kWithdrawn);
     word = back;
   }
-}
-
-bool has_turn_to_offer(const PoolRef& pool) {
-  const auto offered = static_cast<std::uint32_t>(
-      std::count_if(pool.places().begin(), pool.places().end(), [](const Word& cell) {
-        return PlaceWord(cell.load(std::memory_order_relaxed)).state() == PlaceState::kOffered;
-      }));
-  return free_turns(pool, monotonic_ns()) > offered;
 }
 
 // One pool's part of match(). True: a room was held for a moment and freed again, so that somebody

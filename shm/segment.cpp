@@ -6,6 +6,7 @@
 
 #include <boost/interprocess/exceptions.hpp>
 #include <boost/interprocess/file_mapping.hpp>
+#include <cerrno>
 
 #include "shm/segment_file.h"
 
@@ -69,9 +70,8 @@ Segment::Segment(std::string path, int fd, const Geometry& geometry,
 Segment::~Segment() { close_descriptor(); }
 
 void Segment::close_descriptor() {
-  struct stat st {};
   // The number may have become somebody else's file (closefrom, then open).
-  if (fd_ >= 0 && fstat(fd_, &st) == 0 && st.st_dev == device_ && st.st_ino == inode_) close(fd_);
+  if (is_intact()) close(fd_);
   fd_ = -1;
 }
 

@@ -54,13 +54,15 @@ class Segment {
   /// A descriptor of the file for lock queries. May have become another file after a closefrom():
   /// see is_intact().
   [[nodiscard]] int fd() const { return fd_; }
-  /// Whether fd() still is the segment (fstat), reopening it when not. False: it cannot be
-  /// reopened.
+  /// Whether fd() still is the segment (fstat).
+  [[nodiscard]] bool is_intact() const { return is_segment(fd_); }
+  /// As is_intact(), reopening it when it is not. False: it cannot be reopened.
   bool make_intact();
   /// Closes fd(), if it still is the segment: in a forked child its locks would outlive the parent.
   /// The mapping stays. Async-signal-safe.
   void close_descriptor();
-  /// Opens the file again as an open file description of its own. -1 and errno on failure.
+  /// Opens the file again as an open file description of its own. -1 and errno on failure; ESTALE
+  /// if neither fd() nor the path is the segment any more.
   [[nodiscard]] int reopen() const;
 
   [[nodiscard]] const Geometry& geometry() const { return geometry_; }
@@ -112,6 +114,7 @@ class Segment {
   Segment(std::string path, int fd, const Geometry& geometry,
           boost::interprocess::mapped_region region);
 
+  [[nodiscard]] bool is_segment(int fd) const;
   template <typename T>
   [[nodiscard]] T* at(std::size_t offset) const {
     return reinterpret_cast<T*>(static_cast<std::byte*>(region_.get_address()) + offset);

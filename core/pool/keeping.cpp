@@ -250,11 +250,11 @@ void Pool::add_cancel(const std::string& token) {
 
 // Over an idle connection of ours, if there is one.
 bool Pool::ask_whether_gone(PlaceIndex place, PlaceWord word, const std::string& token) {
-  const std::optional<PlaceIndex> spare = take_any_idle();
-  if (!spare) return false;
+  const PlaceIndex spare = take_any_idle();
+  if (spare == kNoPlace) return false;
   Job job;
   job.kind = Job::Kind::kConfirm;
-  job.place = *spare;
+  job.place = spare;
   job.target = place;
   job.target_word = word.raw();
   job.argument = std::make_unique<Job::Argument>();

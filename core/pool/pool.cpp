@@ -53,6 +53,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       validate_after_ns_(config.validate_after ? to_ns(*config.validate_after) : kNever),
       always_reset_(config.reset == ResetMode::kAlways),
       has_overflow_(config.kept() < config.max),
+      releases_take_more_(always_reset_ || has_overflow_),
       dirty_bits_(bits_to_clean(config.reset)),
       slots_(parts_.ref.capacity()),
       book_(parts_.ref, parts_.membership.id()),
@@ -74,12 +75,7 @@ bool Pool::move(PlaceIndex place, PlaceState from, PlaceState to) {
   return false;
 }
 
-inline std::optional<PlaceIndex> Pool::take_idle() {
-  if (memory.pool == this && take_idle_at(memory.place)) return memory.place;
-  return take_any_idle();
-}
-
-std::optional<PlaceIndex> Pool::take_any_idle() {
+PlaceIndex Pool::take_any_idle() {
   for (PlaceIndex i = 0; i < ref().capacity(); ++i) {
     // A look first: it costs less than a compare-and-swap that fails.
     if (is_mine_and(cell(i).load(std::memory_order_relaxed), PlaceState::kIdle) &&
@@ -87,7 +83,7 @@ std::optional<PlaceIndex> Pool::take_any_idle() {
       return i;
     }
   }
-  return std::nullopt;
+  return kNoPlace;
 }
 
 // Fills in `loan` field by field: a struct returned through memory is read back wider than it was
@@ -121,14 +117,15 @@ Loan Pool::lend(PlaceIndex place, std::string_view label) {
 bool Pool::try_acquire(std::string_view label, Loan& loan) {
   if (!is_valid() || closed_.load(std::memory_order_relaxed)) return false;
   if (is_demanded() && !may_pass_the_line()) return false;
-  const std::optional<PlaceIndex> place = take_idle();
-  if (!place) return false;
+  PlaceIndex place = memory.place;
+  if (memory.pool != this || !take_idle_at(place)) place = take_any_idle();
+  if (place == kNoPlace) return false;
   const std::uint64_t now = now_ns();
-  if (needs_check(slots_[*place], now)) {
-    put_back(*place);
+  if (needs_check(slots_[place], now)) {
+    put_back(place);
     return false;
   }
-  lend(*place, label, now, loan);
+  lend(place, label, now, loan);
   return true;
 }
 
@@ -148,17 +145,17 @@ bool Pool::ping(PlaceIndex place, Deadline deadline) {
 
 // An idle connection of this worker, checked if it idled for long; nullopt if there is none.
 Result<std::optional<Loan>> Pool::lend_idle(const Request& request) {
-  while (const std::optional<PlaceIndex> place = take_idle()) {
+  for (PlaceIndex place; (place = take_any_idle()) != kNoPlace;) {
     const std::uint64_t now_ns = coarse_ns();
-    const Slot& slot = slots_[*place];
+    const Slot& slot = slots_[place];
     if (needs_check(slot, now_ns)) {
       const bool expired = slot.expires_ns != 0 && now_ns >= slot.expires_ns;
-      if (expired || !ping(*place, request.deadline)) {
-        start_closing(*place, PlaceState::kUsed);
+      if (expired || !ping(place, request.deadline)) {
+        start_closing(place, PlaceState::kUsed);
         continue;
       }
     }
-    return std::optional<Loan>(lend(*place, request.label));
+    return std::optional<Loan>(lend(place, request.label));
   }
   return std::optional<Loan>();
 }
@@ -253,7 +250,7 @@ void Pool::put_back(PlaceIndex place) {
 }
 
 bool Pool::try_release(const Loan& loan) {
-  if (!is_valid() || !is_lent(loan) || always_reset_ || has_overflow_ ||
+  if (!is_valid() || !is_lent(loan) || releases_take_more_ ||
       closed_.load(std::memory_order_relaxed)) {
     return false;
   }
@@ -349,8 +346,8 @@ Stats Pool::stats() const {
 void Pool::close() {
   closed_.store(true);
   shm::wake_all_waiters(parts_.segment, self());
-  while (const std::optional<PlaceIndex> place = take_idle()) {
-    start_closing(*place, PlaceState::kUsed);
+  for (PlaceIndex place; (place = take_any_idle()) != kNoPlace;) {
+    start_closing(place, PlaceState::kUsed);
   }
 }
 

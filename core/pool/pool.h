@@ -130,14 +130,17 @@ class Pool {
     return owner_pattern_ | static_cast<std::uint64_t>(state);
   }
   bool move(PlaceIndex place, PlaceState from, PlaceState to);
-  std::optional<PlaceIndex> take_idle();
-  std::optional<PlaceIndex> take_any_idle();
+  PlaceIndex take_any_idle();
   // The time for since-when and expiry: the keeper's tick while there is one, at most kTickNs old;
   // else the coarse clock.
   [[nodiscard]] std::uint64_t now_ns() const {
     const std::uint64_t tick_ns = tick_ns_.load(std::memory_order_relaxed);
     return tick_ns != 0 ? tick_ns : coarse_ns();
   }
+  // For the fast path instead of an optional, which is written in halves and read back whole: the
+  // processor waits for that.
+  static constexpr PlaceIndex kNoPlace = shm::kNone;
+
   // IDLE -> USED; false if the place is not idle and ours.
   bool take_idle_at(PlaceIndex place) {
     std::uint64_t idle = slots_[place].idle_word.load(std::memory_order_relaxed);
@@ -248,6 +251,7 @@ class Pool {
   const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
   const bool always_reset_;
   const bool has_overflow_;         // keep < max: a release may have to close
+  const bool releases_take_more_;   // than a look at the session
   const std::uint32_t dirty_bits_;  // which conditions a release cleans up
   Slots slots_;
   shm::StatsBook book_;

@@ -140,12 +140,11 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
                      weir_error_t* error) {
   if (pool != nullptr && lease != nullptr && options == nullptr) {
     // The common case, with nothing to construct.
-    if (Pool* const attached = ready(*from(pool))) {
-      Loan loan;
-      if (attached->try_acquire({}, loan)) {
-        fill(*lease, attached, loan);
-        return WEIR_OK;
-      }
+    Pool* const attached = from(pool)->current.load(std::memory_order_acquire);
+    Loan loan;
+    if (attached != nullptr && attached->try_acquire({}, loan)) {
+      fill(*lease, attached, loan);
+      return WEIR_OK;
     }
   }
   return guarded(error, [&]() -> Status {

@@ -14,6 +14,10 @@ namespace {
   "FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'" \
   " OR (backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL)"
 
+bool has_shape(const PGresult* result, int least_rows, int columns) {
+  return result != nullptr && PQntuples(result) >= least_rows && PQnfields(result) == columns;
+}
+
 std::string_view text_at(const PGresult* result, int row, int column) {
   return {PQgetvalue(result, row, column),
           static_cast<std::size_t>(PQgetlength(result, row, column))};
@@ -45,11 +49,13 @@ const char* const kLimitsStatement =
     " (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = session_user),"
     " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())";
 
-void read_limits(const PGresult* result, weir_server_limits_t* limits) {
+bool read_limits(const PGresult* result, weir_server_limits_t* limits) {
+  if (!has_shape(result, 1, 4)) return false;
   limits->max_connections = number_at<std::int32_t>(result, 0, 0);
   limits->reserved = number_at<std::int32_t>(result, 0, 1);
   limits->role_limit = number_at<std::int32_t>(result, 0, 2);
   limits->database_limit = number_at<std::int32_t>(result, 0, 3);
+  return true;
 }
 
 // What a session does is null to who may not see it, and 'disabled' if it set track_activities off:
@@ -68,12 +74,14 @@ const char* const kActivityStatement =
     " FILTER (WHERE state = 'active') * 1000)::bigint AS longest " WEIR_CLIENT_SESSIONS
     ") AS sessions";
 
-void read_activity(const PGresult* result, weir_server_activity_t* activity) {
+bool read_activity(const PGresult* result, weir_server_activity_t* activity) {
+  if (!has_shape(result, 1, 5)) return false;
   activity->total = number_at<std::int32_t>(result, 0, 0);
   activity->active = number_at<std::int32_t>(result, 0, 1);
   activity->idle = number_at<std::int32_t>(result, 0, 2);
   activity->idle_in_transaction = number_at<std::int32_t>(result, 0, 3);
   activity->longest_query_ms = number_at<std::int64_t>(result, 0, 4);
+  return true;
 }
 
 const char* const kSessionsStatement =
@@ -81,7 +89,8 @@ const char* const kSessionsStatement =
     " greatest(extract(epoch FROM clock_timestamp() - state_change) * 1000, 0)::bigint,"
     " wait_event_type || ':' || wait_event " WEIR_CLIENT_SESSIONS;
 
-void read_sessions(const PGresult* result, const weir_sessions_t* sessions) {
+bool read_sessions(const PGresult* result, const weir_sessions_t* sessions) {
+  if (!has_shape(result, 0, 5)) return false;
   for (int row = 0; row < PQntuples(result); ++row) {
     weir_session_t session{};
     session.struct_size = sizeof session;
@@ -94,6 +103,7 @@ void read_sessions(const PGresult* result, const weir_sessions_t* sessions) {
     copy_cut(session.wait, text_at(result, row, 4));
     sessions->each(sessions->context, &session);
   }
+  return true;
 }
 
 std::string gone_statement(std::int32_t pid) {
@@ -102,8 +112,10 @@ std::string gone_statement(std::int32_t pid) {
          std::to_string(pid) + ")";
 }
 
-GoneAnswer read_gone(const PGresult* result) {
-  return {number_at<std::int32_t>(result, 0, 0), text_at(result, 0, 1) == "f"};
+bool read_gone(const PGresult* result, GoneAnswer* answer) {
+  if (!has_shape(result, 1, 2)) return false;
+  *answer = {number_at<std::int32_t>(result, 0, 0), text_at(result, 0, 1) == "f"};
+  return true;
 }
 
 }  // namespace weir::postgres

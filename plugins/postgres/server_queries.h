@@ -15,23 +15,23 @@ namespace weir::postgres {
 
 /// WEIR_OP_LIMITS.
 extern const char* const kLimitsStatement;
-void read_limits(const PGresult* result, weir_server_limits_t* limits);
+[[nodiscard]] bool read_limits(const PGresult* result, weir_server_limits_t* limits);
 
 /// WEIR_OP_ACTIVITY: client sessions of the whole server, the asking one (which is active)
 /// included.
 extern const char* const kActivityStatement;
-void read_activity(const PGresult* result, weir_server_activity_t* activity);
+[[nodiscard]] bool read_activity(const PGresult* result, weir_server_activity_t* activity);
 
 /// WEIR_OP_SESSIONS: the same sessions one by one.
 extern const char* const kSessionsStatement;
-void read_sessions(const PGresult* result, const weir_sessions_t* sessions);
+[[nodiscard]] bool read_sessions(const PGresult* result, const weir_sessions_t* sessions);
 
 /// WEIR_OP_CONFIRM_GONE.
 [[nodiscard]] std::string gone_statement(std::int32_t pid);
 struct GoneAnswer {
-  std::int32_t own_pid;  // of the server process that answered
-  bool is_gone;
+  std::int32_t own_pid = 0;  // of the server process that answered
+  bool is_gone = false;
 };
-[[nodiscard]] GoneAnswer read_gone(const PGresult* result);
+[[nodiscard]] bool read_gone(const PGresult* result, GoneAnswer* answer);
 
 }  // namespace weir::postgres

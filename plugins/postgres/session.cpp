@@ -271,37 +271,44 @@ Progress Session::end_query(Failure* failure) {
     *failure = statement_failure(query.error(), conn_);
     return Progress::kFailed;
   }
-  const PGresult* const result = query.result();
-  switch (op_) {
-    case WEIR_OP_RESET:
-      if (!send_next_of_reset(failure)) return Progress::kFailed;
-      return std::holds_alternative<Query>(work_) ? Progress::kWantWrite : Progress::kDone;
-    case WEIR_OP_LIMITS:
-      read_limits(result, static_cast<weir_server_limits_t*>(argument_));
-      return Progress::kDone;
-    case WEIR_OP_ACTIVITY:
-      read_activity(result, static_cast<weir_server_activity_t*>(argument_));
-      return Progress::kDone;
-    case WEIR_OP_SESSIONS:
-      read_sessions(result, static_cast<weir_sessions_t*>(argument_));
-      return Progress::kDone;
-    case WEIR_OP_CONFIRM_GONE:
-      return end_confirm_gone(result, failure);
-    default:
-      return Progress::kDone;
+  if (op_ == WEIR_OP_RESET) {
+    if (!send_next_of_reset(failure)) return Progress::kFailed;
+    return std::holds_alternative<Query>(work_) ? Progress::kWantWrite : Progress::kDone;
   }
+  return read_answer(query.result(), failure);
 }
 
-Progress Session::end_confirm_gone(const PGresult* result, Failure* failure) {
-  const GoneAnswer answer = read_gone(result);
-  if (answer.own_pid != PQbackendPID(conn_)) {
-    // A proxy made up the pids that it told its clients; the server knows none of them.
-    fail(failure, WEIR_NOT_SUPPORTED,
-         "confirm_gone: something between here and the server changes session ids");
-    return Progress::kFailed;
+Progress Session::read_answer(const PGresult* result, Failure* failure) {
+  bool is_understood = true;
+  switch (op_) {
+    case WEIR_OP_LIMITS:
+      is_understood = read_limits(result, static_cast<weir_server_limits_t*>(argument_));
+      break;
+    case WEIR_OP_ACTIVITY:
+      is_understood = read_activity(result, static_cast<weir_server_activity_t*>(argument_));
+      break;
+    case WEIR_OP_SESSIONS:
+      is_understood = read_sessions(result, static_cast<weir_sessions_t*>(argument_));
+      break;
+    case WEIR_OP_CONFIRM_GONE: {
+      GoneAnswer answer;
+      is_understood = read_gone(result, &answer);
+      if (is_understood && answer.own_pid != PQbackendPID(conn_)) {
+        // A proxy made up the pids that it told its clients; the server knows none of them.
+        fail(failure, WEIR_NOT_SUPPORTED,
+             "confirm_gone: something between here and the server changes session ids");
+        return Progress::kFailed;
+      }
+      if (is_understood) static_cast<weir_confirm_gone_t*>(argument_)->gone = answer.is_gone;
+      break;
+    }
+    default:  // ping, execute: what was answered does not matter
+      break;
   }
-  static_cast<weir_confirm_gone_t*>(argument_)->gone = answer.is_gone ? 1 : 0;
-  return Progress::kDone;
+  if (is_understood) return Progress::kDone;
+  fail(failure, WEIR_DATABASE_ERROR,
+       std::string(name_of(op_)) + ": the server's answer has not the shape that was asked for");
+  return Progress::kFailed;
 }
 
 void Session::end(Progress progress, std::int32_t code) {
@@ -396,11 +403,9 @@ std::uint32_t Session::condition(std::int32_t look) {
 }
 
 std::uint32_t Session::local_condition() const {
-  if (state_ != State::kOpen || said_farewell_ || PQstatus(conn_) != CONNECTION_OK) {
-    return WEIR_COND_BROKEN;
-  }
+  if (state_ != State::kOpen || said_farewell_) return WEIR_COND_BROKEN;
   std::uint32_t bits = 0;
-  switch (PQtransactionStatus(conn_)) {
+  switch (PQtransactionStatus(conn_)) {  // unknown as well when PQstatus() is not CONNECTION_OK
     case PQTRANS_IDLE:
       break;
     case PQTRANS_INTRANS:

@@ -69,7 +69,7 @@ class Session {
   Progress step_work(Failure* failure);
   Progress end_connect();
   Progress end_query(Failure* failure);
-  Progress end_confirm_gone(const PGresult* result, Failure* failure);
+  Progress read_answer(const PGresult* result, Failure* failure);
   void end(Progress progress, std::int32_t code);
 
   // What leases do, and what is taken back from them.
