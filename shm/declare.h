@@ -40,7 +40,8 @@ struct Declared {
   std::string differences;
 };
 
-/// kBadConfig for a name that is empty or does not fit; kShmFull says how many permits or rows were left; kTimeout that somebody held the lock too long.
+/// kBadConfig for a name that is empty or does not fit; kShmFull says how many permits or rows were
+/// left; kTimeout that somebody held the lock too long.
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
                                const QuotaDeclaration& declaration);
 /// As declare_quota. kBadConfig if a pool of that name stands with another driver, server or quota.

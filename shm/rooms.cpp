@@ -51,10 +51,9 @@ bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
 }
 
 bool has_turn_to_offer(const PoolRef& pool) {
-  const auto offered = static_cast<std::uint32_t>(
-      std::count_if(pool.places().begin(), pool.places().end(), [](const Word& cell) {
-        return PlaceWord(cell.load()).state() == PlaceState::kOffered;
-      }));
+  const auto offered = static_cast<std::uint32_t>(std::count_if(
+      pool.places().begin(), pool.places().end(),
+      [](const Word& cell) { return PlaceWord(cell.load()).state() == PlaceState::kOffered; }));
   return free_turns(pool, monotonic_ns()) > offered;
 }
 
@@ -62,17 +61,6 @@ bool has_free_place(const PoolRef& pool) {
   return std::any_of(pool.places().begin(), pool.places().end(), [](const Word& cell) {
     return PlaceWord(cell.load()).state() == PlaceState::kFree;
   });
-}
-
-// Whether a waiter of another pool of the quota has waited so much longer than our own oldest that
-// the permit should go there. Not if all it lacks is a place or a turn of its own pool: then nobody
-// would get the permit.
-bool mate_goes_first(const PoolRef& pool, const LineView& view) {
-  if (!view.oldest_mate || !view.oldest) return false;
-  const std::uint64_t ahead = std::uint64_t{pool.row().permit_quantum_ms.load()} * 1'000'000u;
-  if (view.oldest_mate->since_ns + ahead >= view.oldest->since_ns) return false;
-  const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), view.oldest_mate->pool);
-  return mate && has_free_place(*mate) && has_turn_to_offer(*mate);
 }
 
 // Offers a place of ours to the oldest waiter of its pool. True: the place is not ours any more;
@@ -152,6 +140,14 @@ std::vector<PoolRef> mates_by_age(const PoolRef& pool, WorkerId self) {
 }
 
 }  // namespace
+
+bool mate_goes_first(const PoolRef& pool, const LineView& view) {
+  if (!view.oldest_mate) return false;
+  const std::uint64_t ahead = std::uint64_t{pool.row().permit_quantum_ms.load()} * 1'000'000u;
+  if (view.oldest && view.oldest_mate->since_ns + ahead >= view.oldest->since_ns) return false;
+  const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), view.oldest_mate->pool);
+  return mate && has_free_place(*mate) && has_turn_to_offer(*mate);
+}
 
 std::optional<Room> take_room(const PoolRef& pool, WorkerId self) {
   while (true) {

@@ -51,6 +51,11 @@ bool settle_lingering(const PoolRef& pool, WorkerId self, PlaceIndex place, Plac
 /// and by a waiter before it sleeps.
 void match(const PoolRef& pool, WorkerId self);
 
+/// Whether a permit of ours should go to another pool of the quota: its oldest waiter is ahead of
+/// ours by more than permit_quantum, and could use it. Not if all it lacks is a place or a turn of
+/// its own pool: then nobody would get the permit.
+[[nodiscard]] bool mate_goes_first(const PoolRef& pool, const LineView& view);
+
 /// A waiter's tick: takes over offers that are void or too old and hands them on. Returns how many.
 unsigned revoke_offers(const PoolRef& pool, WorkerId self, std::uint64_t now_ns);
 

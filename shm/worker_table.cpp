@@ -45,8 +45,8 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
 
 Membership::~Membership() {
   if (is_forked()) lock_.forget();  // the page is not mapped here
-  // A child has no part in the row; a fenced worker's has been settled by others, or will be as soon
-  // as ~LifeLock has dropped what may be left of its lock.
+  // A child has no part in the row; a fenced worker's has been settled by others, or will be as
+  // soon as ~LifeLock has dropped what may be left of its lock.
   if (!is_valid()) return;
   fence();
   // Settled by ourselves while the lock is still held: nobody can join the row in between.

@@ -63,9 +63,9 @@ void put_number(char* base, std::size_t struct_size, std::size_t offset, std::in
   std::memcpy(base + offset, &number, sizeof number);
 }
 
-template <std::size_t N>
-std::string bounded(const char (&text)[N]) {
-  return {text, strnlen(text, N)};
+template <std::size_t kBytes>
+std::string bounded(const char (&text)[kBytes]) {
+  return {text, strnlen(text, kBytes)};
 }
 
 Code code_of_errno(int error_number) {

@@ -31,7 +31,8 @@ Result<std::string> find_plugin(const std::string& name,
   for (const std::string& directory : directories) {
     std::string path = directory + "/" + name + ".so";
     if (is_file(path)) return path;
-    looked_in += (looked_in.empty() ? "" : ", ") + show_text(directory);
+    if (!looked_in.empty()) looked_in += ", ";
+    looked_in += show_text(directory);
   }
   if (looked_in.empty()) looked_in = "no folder at all: no plugin_path is set";
   return Status(Code::kNotFound,

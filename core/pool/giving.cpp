@@ -24,8 +24,7 @@ bool Pool::may_give_away(const LineView& view) const {
   const std::uint64_t quantum_ns =
       static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
   const bool elsewhere = is_elsewhere(view.oldest, self());
-  const bool mate = view.oldest_mate && (!view.oldest || view.oldest_mate->since_ns + quantum_ns <
-                                                             view.oldest->since_ns);
+  const bool mate = shm::mate_goes_first(ref(), view);
   if (!elsewhere && !mate) return false;
   if (monotonic_ns() < last_gained_ns_.load(std::memory_order_relaxed) + quantum_ns) return false;
 

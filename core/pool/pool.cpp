@@ -42,6 +42,18 @@ std::uint32_t bits_to_clean(ResetMode mode) {
   return mode == ResetMode::kTransaction ? kAlways : kAlways | WEIR_COND_DIRTY;
 }
 
+// A caller on the slow path: the pool stays while it is inside.
+class Inside {
+ public:
+  explicit Inside(std::atomic<std::uint32_t>& count) : count_(count) { count_.fetch_add(1); }
+  ~Inside() { count_.fetch_sub(1); }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  std::atomic<std::uint32_t>& count_;
+};
+
 }  // namespace
 
 Pool::Pool(const PoolConfig& config, Parts parts)
@@ -161,6 +173,7 @@ Result<std::optional<Loan>> Pool::lend_idle(const Request& request) {
 }
 
 Result<Loan> Pool::acquire(const Request& request) {
+  const Inside inside(inside_);
   const std::uint64_t started_ns = monotonic_ns();
   milliseconds pause(4);
   while (true) {
@@ -270,6 +283,7 @@ void Pool::give_back(const Loan& loan) {
 }
 
 Status Pool::release(const Loan& loan) {
+  const Inside inside(inside_);
   WEIR_TRY(check_out(loan));
   Slot& slot = slots_[loan.place];
   const std::uint32_t condition = slot.connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_;
@@ -352,9 +366,10 @@ void Pool::close() {
 }
 
 bool Pool::is_empty() const {
-  return std::none_of(ref().places().begin(), ref().places().end(), [this](const shm::Word& word) {
-    return PlaceWord(word.load()).belongs_to(self());
-  });
+  return inside_.load() == 0 &&
+         std::none_of(ref().places().begin(), ref().places().end(), [this](const shm::Word& word) {
+           return PlaceWord(word.load()).belongs_to(self());
+         });
 }
 
 void Pool::close_inherited_sockets() {

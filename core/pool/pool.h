@@ -95,7 +95,7 @@ class Pool {
 
   /// From now on nothing is lent; waiters fail with kClosed; what is idle or comes back is closed.
   void close();
-  /// Whether no connection of this worker is open, closing or lent.
+  /// Whether no connection of this worker is open, closing or lent, and no caller is inside.
   [[nodiscard]] bool is_empty() const;
   /// In a forked child: closes the inherited sockets with plain close(2). Async-signal-safe.
   void close_inherited_sockets();
@@ -257,6 +257,7 @@ class Pool {
   shm::StatsBook book_;
   Jobs jobs_;
   std::atomic<bool> closed_{false};
+  std::atomic<std::uint32_t> inside_{0};          // callers in acquire() or release()
   std::atomic<bool> lent_lately_{false};          // since the keeper's last tick
   std::atomic<std::uint64_t> tick_ns_{0};         // 0: nobody refreshes it, read a clock
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place

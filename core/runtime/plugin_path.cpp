@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 
 #include <filesystem>
+#include <string_view>
+#include <system_error>
 
 namespace weir::runtime {
 
@@ -10,7 +12,10 @@ std::vector<std::string> default_plugin_path() {
   Dl_info here{};
   if (dladdr(reinterpret_cast<const void*>(&default_plugin_path), &here) == 0) return {};
   std::error_code error;
-  const std::filesystem::path file = std::filesystem::canonical(here.dli_fname, error);
+  // A library is named by its path, the program itself by argv[0], which may be a bare name.
+  const std::string_view name = here.dli_fname;
+  const std::filesystem::path file = std::filesystem::canonical(
+      name.find('/') == std::string_view::npos ? "/proc/self/exe" : name, error);
   if (error) return {};
   const std::filesystem::path folder = file.parent_path();
   return {(folder / "weir" / "plugins").string(),

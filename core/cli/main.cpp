@@ -1,0 +1,106 @@
+// The `weir` command: reads its command line and hands over to one file per command.
+//
+// Exit status: 0 shown, 1 could not be shown (stderr says why and what to do), 2 wrong command
+// line.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "cli/activity_command.h"
+#include "cli/status_command.h"
+
+namespace {
+
+using weir::cli::ActivityOptions;
+using weir::cli::StatusOptions;
+using weir::cli::Where;
+
+constexpr double kLongestSeconds = 86'400;
+
+/// Checks without a mention of its own in the help.
+CLI::Validator seconds_range() { return CLI::Range(0.05, kLongestSeconds).description(""); }
+
+weir::Nanos to_nanos(double seconds) {
+  return std::chrono::duration_cast<weir::Nanos>(std::chrono::duration<double>(seconds));
+}
+
+CLI::Option* add_where(CLI::App& command, Where& where) {
+  CLI::Option* config = command.add_option(
+      "--config", where.config, "the weir.toml the workers use: names folder and segment");
+  config->type_name("FILE");
+  command
+      .add_option("--folder", where.folder,
+                  "where segments live (default: /run/weir, else /dev/shm/weir-<uid>)")
+      ->type_name("DIR");
+  command.add_option("--segment", where.segment, "which segment (default: \"default\")")
+      ->type_name("NAME");
+  return config;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("weir: one connection pool for the whole machine", "weir");
+  app.require_subcommand(1);
+  app.footer(
+      "Ends with 0 when shown, 1 when not (stderr says why and what to do), 2 for a wrong command "
+      "line.");
+  app.set_version_flag("--version", "weir " WEIR_VERSION);
+
+  StatusOptions status;
+  double interval_s = 1;
+  CLI::App* status_command = app.add_subcommand(
+      "status", "quotas, pools, workers, the line and what lingers, from the segment alone");
+  add_where(*status_command, status.where);
+  status_command->add_flag("--json", status.json, "one JSON document; with --watch one a line");
+  CLI::Option* watch =
+      status_command->add_flag("--watch", status.watch.on, "again and again until interrupted");
+  status_command->add_option("--interval", interval_s, "seconds between two looks (default: 1)")
+      ->type_name("SECONDS")
+      ->check(seconds_range())
+      ->needs(watch);
+  status_command->add_option("--count", status.watch.count, "end after so many looks")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX).description(""))
+      ->needs(watch);
+
+  ActivityOptions activity;
+  double timeout_s = 10;
+  CLI::App* activity_command = app.add_subcommand(
+      "activity",
+      "what the server says of its sessions, joined with who holds which place.\n"
+      "Connects one session of its own to each server, outside the quota");
+  add_where(*activity_command, activity.where)->required();
+  activity_command->add_option("--pool", activity.pool, "only this pool (default: all of the file)")
+      ->type_name("NAME");
+  activity_command->add_flag("--json", activity.json, "one JSON document");
+  activity_command
+      ->add_option("--timeout", timeout_s, "seconds for each server to answer (default: 10)")
+      ->type_name("SECONDS")
+      ->check(seconds_range());
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Help and version are "errors" that end with 0.
+    return app.exit(error) == 0 ? weir::cli::kShown : weir::cli::kUsage;
+  }
+  if (status_command->parsed()) {
+    status.watch.interval = to_nanos(interval_s);
+    return run_status(status);
+  }
+  activity.timeout = to_nanos(timeout_s);
+  return run_activity(activity);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "weir: %s\n", error.what());
+    return weir::cli::kFailed;
+  }
+}

@@ -1,0 +1,145 @@
+#include "cli/pool_figures.h"
+#include "cli/render.h"
+#include "cli/status_report.h"
+
+namespace weir::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json segment_json(const shm::Snapshot& snapshot) {
+  return {{"path", snapshot.path},
+          {"bytes", snapshot.bytes},
+          {"created_unix_ms", snapshot.created_unix_ns / 1'000'000},
+          {"in_service", snapshot.poison_reason.empty()},
+          {"out_of_service_reason", snapshot.poison_reason}};
+}
+
+Json name_or_null(const shm::QuotaSnapshot* quota) {
+  return quota == nullptr ? Json(nullptr) : Json(quota->name);
+}
+
+Json counters_json(const shm::PoolSnapshot& pool) {
+  using shm::Counter;
+  return {{"acquires", pool.acquires},
+          {"acquires_waited", pool.counter(Counter::kAcquiresWaited)},
+          {"wait_ms", to_ms(pool.counter(Counter::kWaitNs))},
+          {"timeouts", pool.counter(Counter::kTimeouts)},
+          {"too_many_waiters", pool.counter(Counter::kTooManyWaiters)},
+          {"connects", pool.counter(Counter::kConnects)},
+          {"connect_failures", pool.counter(Counter::kConnectFailures)},
+          {"connect_ms", to_ms(pool.counter(Counter::kConnectNs))},
+          {"closes", pool.counter(Counter::kCloses)},
+          {"handed_on", pool.counter(Counter::kHandedOn)},
+          {"resets", pool.counter(Counter::kResets)},
+          {"reset_failures", pool.counter(Counter::kResetFailures)},
+          {"pings", pool.counter(Counter::kPings)},
+          {"ping_failures", pool.counter(Counter::kPingFailures)},
+          {"reclaimed", pool.counter(Counter::kReclaimed)},
+          {"offers_withdrawn", pool.counter(Counter::kWithdrawn)},
+          {"offers_revoked", pool.counter(Counter::kRevoked)},
+          {"claims_taken_back", pool.counter(Counter::kTakenBack)},
+          {"leaks", pool.counter(Counter::kLeaks)},
+          {"forks", pool.counter(Counter::kForks)}};
+}
+
+Json pool_json(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool) {
+  const PoolFigures figures = figures_of(snapshot, pool);
+  return {{"name", pool.name},
+          {"driver", pool.driver},
+          {"quota", name_or_null(quota_of(snapshot, pool))},
+          {"max", pool.max},
+          {"min", pool.min},
+          {"keep", pool.keep},
+          {"max_per_worker", pool.max_per_worker},
+          {"idle", figures.idle},
+          {"used", figures.used},
+          {"connecting", figures.connecting},
+          {"closing", figures.closing},
+          {"lingering", figures.lingering},
+          {"offered", figures.offered},
+          {"free", figures.free},
+          {"waiting", pool.waiting},
+          {"oldest_wait_ms", to_ms(pool.oldest_wait_ns)},
+          {"connect_failures_in_a_row", pool.connect_failures},
+          {"pool_size", pool.keep},
+          {"checked_out", figures.used},
+          {"available", figures.available},
+          {"overflow", figures.overflow},
+          {"total_connections", figures.open},
+          {"utilization_pct", figures.utilization_pct},
+          {"counters", counters_json(pool)}};
+}
+
+Json worker_json(const shm::WorkerSnapshot& worker) {
+  return {{"row", worker.row},
+          {"pid", worker.pid},
+          {"service", worker.service},
+          {"up_ms", to_ms(worker.age_ns)},
+          {"idle", worker.idle},
+          {"used", worker.used},
+          {"connecting", worker.connecting},
+          {"closing", worker.closing},
+          {"waiting", worker.waiting},
+          {"dead", worker.dead},
+          {"quiet", !worker.dead && worker.beat_ago_ns >= kQuietAfterNs},
+          {"keeper_looked_ms_ago", to_ms(worker.beat_ago_ns)}};
+}
+
+Json waiter_json(const shm::Snapshot& snapshot, const shm::WaiterSnapshot& waiter) {
+  Json pool = nullptr;
+  for (const shm::PoolSnapshot& candidate : snapshot.pools) {
+    if (candidate.row == waiter.pool) pool = candidate.name;
+  }
+  const shm::WorkerSnapshot* worker = worker_in(snapshot, waiter.worker);
+  return {{"pool", pool},
+          {"waited_ms", to_ms(waiter.waited_ns)},
+          {"ticket", waiter.ticket},
+          {"worker", waiter.worker},
+          {"pid", worker == nullptr ? Json(nullptr) : Json(worker->pid)},
+          {"state", waiter_state_name(waiter.state)},
+          {"label", waiter.label}};
+}
+
+Json lingering_json(const shm::PoolSnapshot& pool, const shm::PlaceSnapshot& place) {
+  return {{"pool", pool.name},
+          {"place", place.index},
+          {"was", linger_cause_name(place.cause)},
+          {"since_ms", to_ms(place.state_ns)},
+          {"pid", place.holder_pid},
+          {"label", place.label}};
+}
+
+}  // namespace
+
+nlohmann::ordered_json status_json(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns) {
+  Json out = {{"format", 1},
+              {"taken_unix_ms", now_unix_ns / 1'000'000},
+              {"segment", segment_json(snapshot)},
+              {"quotas", Json::array()},
+              {"pools", Json::array()},
+              {"workers", Json::array()},
+              {"line", Json::array()},
+              {"lingering", Json::array()}};
+  for (const shm::QuotaSnapshot& quota : snapshot.quotas) {
+    out["quotas"].push_back(
+        {{"name", quota.name}, {"limit", quota.limit}, {"held", quota.held}, {"free", quota.free}});
+  }
+  for (const shm::PoolSnapshot& pool : snapshot.pools) {
+    out["pools"].push_back(pool_json(snapshot, pool));
+    for (const shm::PlaceSnapshot& place : pool.places) {
+      if (place.state == shm::PlaceState::kLingering) {
+        out["lingering"].push_back(lingering_json(pool, place));
+      }
+    }
+  }
+  for (const shm::WorkerSnapshot& worker : snapshot.workers) {
+    out["workers"].push_back(worker_json(worker));
+  }
+  for (const shm::WaiterSnapshot& waiter : snapshot.waiters) {
+    out["line"].push_back(waiter_json(snapshot, waiter));
+  }
+  return out;
+}
+
+}  // namespace weir::cli

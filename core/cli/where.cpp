@@ -1,0 +1,85 @@
+#include "cli/where.h"
+
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace weir::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void add_segments_in(const fs::path& folder, std::vector<std::string>& found) {
+  std::error_code ignored;  // a folder that is not there or not ours to read holds nothing for us
+  for (const fs::directory_entry& file : fs::directory_iterator(folder, ignored)) {
+    if (file.path().extension() == ".weir") found.push_back(file.path().string());
+  }
+}
+
+bool is_users_folder(const std::string& name) {
+  constexpr std::string_view kPrefix = "weir-";
+  return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
+         name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
+}
+
+// Segments in the usual places, whoever they belong to: most often one looks as the wrong user.
+std::vector<std::string> segments_in_reach() {
+  std::vector<std::string> found;
+  add_segments_in("/run/weir", found);
+  std::error_code ignored;
+  for (const fs::directory_entry& folder : fs::directory_iterator("/dev/shm", ignored)) {
+    if (is_users_folder(folder.path().filename().string())) add_segments_in(folder.path(), found);
+  }
+  return found;
+}
+
+std::string what_to_do(Code code) {
+  switch (code) {
+    case Code::kNotFound: {
+      std::string text =
+          "start a worker, or name another segment with --config, or --folder and "
+          "--segment";
+      const std::vector<std::string> others = segments_in_reach();
+      for (std::size_t i = 0; i < others.size(); ++i) {
+        text += (i == 0 ? "; in reach: " : ", ") + others[i];
+      }
+      return text;
+    }
+    case Code::kShmIncompatible:
+      return "use the weir command of the version that the workers use";
+    case Code::kShmCorrupt:
+      return "once no worker uses it any more, the next one to start makes a new one";
+    case Code::kNoPermission:
+      return "look as the user that the workers run as, or as root";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+Result<Target> resolve(const Where& where) {
+  Target target;
+  if (!where.config.empty()) {
+    Result<runtime::RuntimeConfig> config = runtime::load_config_file(where.config);
+    if (!config.ok()) return config.status();
+    target.segment.folder = config.value().folder;
+    target.segment.name = config.value().segment;
+    target.config = std::move(config).value();
+  }
+  if (!where.folder.empty()) target.segment.folder = where.folder;
+  if (!where.segment.empty()) target.segment.name = where.segment;
+  return target;
+}
+
+Result<std::unique_ptr<shm::Segment>> open_segment(const shm::SegmentOptions& options) {
+  Result<std::unique_ptr<shm::Segment>> opened = shm::Segment::open_read_only(options);
+  if (opened.ok()) return opened;
+  const std::string advice = what_to_do(opened.status().code());
+  if (advice.empty()) return opened.status();
+  return Status(opened.status().code(), opened.status().message() + "; " + advice);
+}
+
+}  // namespace weir::cli

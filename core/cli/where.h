@@ -1,0 +1,38 @@
+// Which segment a command looks at, and opening it: --config, --segment, --folder.
+//
+// Everything is opened read-only; a command that looks never creates, locks or changes anything.
+// What goes wrong is said with what to do about it. Threads: plain functions; reads files and the
+// environment.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/status.h"
+#include "runtime/config_file.h"
+#include "shm/segment.h"
+
+namespace weir::cli {
+
+/// As given on the command line; empty: not given.
+struct Where {
+  std::string config;   // a weir.toml that names folder and segment
+  std::string folder;   // goes before what the file says
+  std::string segment;  // likewise
+};
+
+/// The segment to look at, and the file that says more, if one was given.
+struct Target {
+  shm::SegmentOptions segment;
+  std::optional<runtime::RuntimeConfig> config;
+};
+
+/// kNotFound or kBadConfig: what is wrong with the file.
+[[nodiscard]] Result<Target> resolve(const Where& where);
+
+/// Opens it read-only. The codes of Segment::open_read_only; each message ends with what to do.
+[[nodiscard]] Result<std::unique_ptr<shm::Segment>> open_segment(
+    const shm::SegmentOptions& options);
+
+}  // namespace weir::cli
