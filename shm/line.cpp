@@ -129,7 +129,7 @@ std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline
     return std::nullopt;  // somebody believes that this worker is dead: it is about to fence itself
   }
   raise_demand(pool);
-  return Waiter(pool, row);
+  return Waiter(pool, row, setup.inc());
 }
 
 void Waiter::set_local_only(bool local_only) {
@@ -160,7 +160,10 @@ void Waiter::wait(Deadline until) {
 
 bool Waiter::take_back(WaiterWord seen) {
   std::uint64_t expected = seen.raw();
-  return cell().word.compare_exchange_strong(expected, seen.to_waiting_again().raw());
+  const WaiterWord again = seen.to_waiting_again();
+  if (!cell().word.compare_exchange_strong(expected, again.raw())) return false;
+  inc_ = again.inc();
+  return true;
 }
 
 bool Waiter::leave(WaiterWord seen) {

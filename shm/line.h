@@ -58,6 +58,9 @@ class Waiter {
                                      std::string_view label, std::uint32_t most);
 
   [[nodiscard]] WaiterWord word() const { return WaiterWord(cell().word.load()); }
+  /// Whether `seen` is not ours any more: somebody believes that this worker is dead, has freed our
+  /// row, and it may be another's by now. Then only forgetting it is left.
+  [[nodiscard]] bool is_lost(WaiterWord seen) const { return seen.inc() != inc_; }
   [[nodiscard]] std::uint32_t row() const { return row_; }
   [[nodiscard]] std::uint64_t since_ns() const { return cell().since_ns.load(); }
 
@@ -79,11 +82,13 @@ class Waiter {
   bool leave(WaiterWord seen);
 
  private:
-  Waiter(const PoolRef& pool, std::uint32_t row) : pool_(&pool), row_(row) {}
+  Waiter(const PoolRef& pool, std::uint32_t row, std::uint64_t inc)
+      : pool_(&pool), row_(row), inc_(inc) {}
   [[nodiscard]] WaiterRow& cell() const { return pool_->segment().waiters()[row_]; }
 
   const PoolRef* pool_;
   std::uint32_t row_;
+  std::uint64_t inc_;  // of our present turn in line
 };
 
 /// Tells givers that somebody waits: in the pool and, where it shares a quota, in all its pools.

@@ -34,8 +34,9 @@ Result<std::optional<LifeLock>> LifeLock::take(const Segment& segment, std::uint
   return std::optional<LifeLock>(LifeLock(page));
 }
 
-LifeLock::~LifeLock() {
+void LifeLock::drop() {
   if (page_ != nullptr) munmap(page_, kPage);
+  page_ = nullptr;
 }
 
 ForkMark::ForkMark() {

@@ -26,7 +26,8 @@ class LifeLock {
   LifeLock(LifeLock&& other) noexcept : page_(other.page_) { other.page_ = nullptr; }
   LifeLock& operator=(LifeLock&&) = delete;
   /// Drops the lock. A child of a fork must call forget() before: there the page was never mapped.
-  ~LifeLock();
+  ~LifeLock() { drop(); }
+  void drop();
   void forget() { page_ = nullptr; }
 
  private:

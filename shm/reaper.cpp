@@ -28,11 +28,16 @@ std::optional<LingerCause> cause_of(PlaceState state) {
 }
 
 // To LINGERING, if the word still is what was read.
-bool linger(Word& cell, PlaceWord seen) {
+bool linger(const Segment& segment, std::uint32_t place, PlaceWord seen) {
   const std::optional<LingerCause> cause = cause_of(seen.state());
   if (!cause) return false;
   std::uint64_t expected = seen.raw();
-  return cell.compare_exchange_strong(expected, seen.to_lingering(*cause, seen.idx()).raw());
+  if (!segment.places()[place].compare_exchange_strong(
+          expected, seen.to_lingering(*cause, seen.idx()).raw())) {
+    return false;
+  }
+  segment.place_info()[place].since_ns.store(coarse_ns(), std::memory_order_relaxed);
+  return true;
 }
 
 bool is_offer_void(const Segment& segment, std::uint32_t global, PlaceWord offer) {
@@ -69,7 +74,7 @@ unsigned settle_places(const Segment& segment, std::uint32_t row, WorkerWord wor
     }
     if (!seen.belongs_to(dead)) continue;
     if (segment.workers()[row].word.load() != word.raw()) return lingering;
-    lingering += linger(cell, seen) ? 1 : 0;
+    lingering += linger(segment, i, seen) ? 1 : 0;
   }
   return lingering;
 }
@@ -90,14 +95,14 @@ void settle_turns(const Segment& segment) {
 
 unsigned settle_orphans(const Segment& segment) {
   unsigned lingering = 0;
-  for (Word& cell : segment.places()) {
-    const PlaceWord seen(cell.load());
+  for (std::uint32_t i = 0; i < segment.places().size(); ++i) {
+    const PlaceWord seen(segment.places()[i].load());
     if (!seen.possible()) {
       segment.poison("a place reads state " + std::to_string(static_cast<unsigned>(seen.state())));
       return lingering;
     }
     if (!seen.names_worker() || is_in_its_row(segment, seen.idx(), seen.gen())) continue;
-    lingering += linger(cell, seen) ? 1 : 0;
+    lingering += linger(segment, i, seen) ? 1 : 0;
   }
   return lingering;
 }

@@ -30,23 +30,25 @@ constexpr std::uint64_t put(std::uint64_t value, unsigned shift, unsigned width)
 
 // ---- place ----------------------------------------------------------------------------------
 //
-//   state          meaning                                  who may leave it, to what
-//   kFree          nobody's                                 anybody acquiring: Opening. resize:
-//   Retired kOffered(k,inc) empty, offered to waiter k              waiter k: Opening. offerer, if
-//   k left: Opening.
-//                                                           any waiter's tick: Opening, at once
-//                                                           when void, else after 20 ms. reaper, if
-//                                                           void: Free
-//   kOpening(w)    w is connecting                          w: Used, Idle, Closing, Free, Offered
-//   kIdle(w)       open, nobody uses it, in w's keeping     w: Used, Closing
-//   kUsed(w)       lent in w, or being reset or checked     w: Idle, Closing, Giving
-//   kGiving(s,r)   s is sending it to r                     s: Parked, Used. reaper of s: Parked,
-//   Lingering kParked(r)     in r's mailbox, s has let go             r: Used, Lingering. reaper of
-//   r: Lingering kClosing(w)    goodbye said, waiting for the server     w: Free, Offered. w,
-//   deadline passed: Lingering kLingering     its worker is gone, the server may not   any keeper
-//   that confirmed: Free
-//                  know yet
-//   kRetired       out of service after a shrink            resize: Free
+//   state           meaning                        who may leave it, to what
+//   kFree           nobody's                       anybody acquiring: Opening. resize: Retired
+//   kOffered(k,inc) empty, offered to waiter k     waiter k: Opening
+//                                                  offerer, if k left: Opening
+//                                                  any waiter's tick: Opening, at once when void,
+//                                                    else after 20 ms
+//                                                  reaper, if void: Free
+//   kOpening(w)     w is connecting                w: Used, Idle, Closing, Free, Offered
+//   kIdle(w)        open, nobody uses it, w's      w: Used, Closing
+//   kUsed(w)        lent in w, or being reset or   w: Idle, Closing, Giving
+//                     checked
+//   kGiving(s,r)    s is sending it to r           s: Parked, Used
+//                                                  reaper of s: Parked, Lingering
+//   kParked(r)      in r's mailbox, s has let go   r: Used, Lingering. reaper of r: Lingering
+//   kClosing(w)     goodbye said, waiting for the  w: Free, Offered; deadline passed: Lingering
+//                     server
+//   kLingering      its worker is gone, the        any keeper that confirmed: Free
+//                     server may not know yet
+//   kRetired        out of service after a shrink  resize: Free
 //
 // Opening, Idle, Used, Closing of a dead worker: Lingering, by any reaper.
 enum class PlaceState : std::uint8_t {
@@ -199,11 +201,14 @@ class PermitWord {
 
 // ---- waiter ---------------------------------------------------------------------------------
 //
-//   kFree        nobody's                              anybody: Setup(me, inc+1)
-//   kSetup       being filled in                       owner: Waiting
-//   kWaiting     in line                               any giver: Claimed, Granted. owner:
-//   Free(inc+1) kClaimed(what)  somebody is about to offer `what`  owner: Free, Waiting(inc+1).
-//   owner's worker: Granted kGranted(place) has a lease of place               owner: Free
+//   state           meaning                          who may leave it, to what
+//   kFree           nobody's                         anybody: Setup(me, inc+1)
+//   kSetup          being filled in                  owner: Waiting
+//   kWaiting        in line                          any giver: Claimed, Granted
+//                                                    owner: Free(inc+1)
+//   kClaimed(what)  somebody is about to offer it    owner: Free, Waiting(inc+1)
+//                                                    owner's worker: Granted
+//   kGranted(place) has a lease of place             owner: Free
 //
 // Only its owner leaves Setup and Granted; the reaper frees any state of a dead owner. `inc` never
 // repeats, so an old offer cannot be taken for a new one.
@@ -258,9 +263,10 @@ class WaiterWord {
 
 // ---- worker ---------------------------------------------------------------------------------
 //
-//   kFree(g)     nobody's, last used by generation g    who holds the row's byte lock: Live(g+1)
-//   kLive(g)     a worker's                             reaper that settled all words of (row, g):
-//   Free(g)
+//   state      meaning                            who may leave it, to what
+//   kFree(g)   nobody's, last used by generation g  who holds the row's byte lock: Live(g+1)
+//   kLive(g)   a worker's                           reaper that settled all words of (row, g):
+//                                                   Free(g)
 enum class WorkerState : std::uint8_t { kFree = 0, kLive = 1 };
 
 /// st:8 | unused:24 | gen:32.

@@ -43,14 +43,15 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
                                     std::to_string(rows.size()) + " worker rows are taken");
 }
 
-Membership::~Membership() {
+void Membership::leave() {
   if (is_forked()) lock_.forget();  // the page is not mapped here
-  // A child has no part in the row; a fenced worker's has been settled by others, or will be as
-  // soon as ~LifeLock has dropped what may be left of its lock.
-  if (!is_valid()) return;
-  fence();
-  // Settled by ourselves while the lock is still held: nobody can join the row in between.
-  settle_dead_worker(*segment_, id_.row, WorkerWord(WorkerState::kLive, id_.gen));
+  if (is_valid()) {
+    fence();
+    // Settled by ourselves while the lock is still held: nobody can join the row in between.
+    settle_dead_worker(*segment_, id_.row, WorkerWord(WorkerState::kLive, id_.gen));
+  }
+  // A fenced worker's row has been settled by others, or will be now that its lock is free.
+  lock_.drop();
 }
 
 void ring(const Segment& segment, std::uint32_t row) {

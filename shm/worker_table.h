@@ -22,9 +22,8 @@ class Membership {
   /// Does file system calls; settles what a dead predecessor left in the row.
   static Result<std::unique_ptr<Membership>> join(Segment& segment, std::string_view service);
 
-  /// Leaves as if dead, but at once: drops the lock, and settles the row. REQUIRES: no connection
-  /// is open any more in this worker, else its places linger.
-  ~Membership();
+  /// leave()s.
+  ~Membership() { leave(); }
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
 
@@ -34,6 +33,10 @@ class Membership {
   [[nodiscard]] bool is_valid() const { return mark_.is_valid(); }
   /// True in a child of the process that joined.
   [[nodiscard]] bool is_forked() const { return !mark_.is_this_process(); }
+  /// As if dead, but at once: settles the row and drops the lock. Afterwards not valid. In a child
+  /// it does nothing to the parent. REQUIRES: no connection is open any more in this worker, else
+  /// its places linger.
+  void leave();
   /// From now on invalid: lends nothing, settles nothing.
   void fence() { mark_.revoke(); }
   /// Whether this worker still can prove that it lives and sees the segment; fence it if not.

@@ -5,7 +5,7 @@
 namespace weir {
 namespace {
 
-constexpr std::size_t kMostShown = 80;
+constexpr std::size_t kMostShown = 256;
 
 bool holds_word(std::string_view text, std::string_view word) {
   const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; };

@@ -12,7 +12,7 @@ namespace weir {
 [[nodiscard]] bool is_name(std::string_view name);
 
 /// `text` in double quotes as a message shows what was found: control characters and quotes
-/// escaped, cut after 80 bytes. What looks as if it held a password (a URL with a user part, the
+/// escaped, cut after 256 bytes. What looks as if it held a password (a URL with a user part, the
 /// word "password") is replaced by a remark that says so: people put a DSN where it does not
 /// belong.
 [[nodiscard]] std::string show_text(std::string_view text);

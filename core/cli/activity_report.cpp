@@ -115,11 +115,13 @@ std::string activity_text(const ServerActivity& server) {
   const std::size_t ours = sessions_of_places(activity);
   std::string pools;
   for (const std::string& pool : server.pools) pools += (pools.empty() ? "" : ", ") + pool;
-  std::string out = "server " + printable(server.server) + " (pool " + pools + ")\n" +
-                    std::to_string(ours + activity.others.size()) +
-                    " sessions: " + std::to_string(ours) + " of these places, " +
-                    std::to_string(activity.others.size()) +
-                    " others; one of them is this command's own, outside the quota\n\n";
+  const std::size_t others = activity.others.size();
+  std::string out =
+      "server " + printable(server.server) + (server.pools.size() == 1 ? " (pool " : " (pools ") +
+      pools + ")\n" + std::to_string(ours + others) +
+      (ours + others == 1 ? " session: " : " sessions: ") + std::to_string(ours) +
+      " of these places, " + std::to_string(others) + (others == 1 ? " other" : " others") +
+      "; one of them is this command's own, outside the quota\n\n";
   const Table places = place_table(activity);
   out += places.is_empty() ? "No place of these pools has a connection.\n" : places.text();
   if (const std::string hints = hint_lines(activity); !hints.empty()) {

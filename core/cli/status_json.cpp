@@ -39,8 +39,7 @@ Json counters_json(const shm::PoolSnapshot& pool) {
           {"offers_withdrawn", pool.counter(Counter::kWithdrawn)},
           {"offers_revoked", pool.counter(Counter::kRevoked)},
           {"claims_taken_back", pool.counter(Counter::kTakenBack)},
-          {"leaks", pool.counter(Counter::kLeaks)},
-          {"forks", pool.counter(Counter::kForks)}};
+          {"leaks", pool.counter(Counter::kLeaks)}};
 }
 
 Json pool_json(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool) {

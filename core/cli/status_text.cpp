@@ -66,6 +66,16 @@ Table place_table(const shm::Snapshot& snapshot) {
   return table;
 }
 
+std::string failure_lines(const shm::Snapshot& snapshot) {
+  std::string out;
+  for (const shm::PoolSnapshot& pool : snapshot.pools) {
+    if (pool.connect_failures == 0) continue;
+    out += "! pool " + printable(pool.name) + ": the last " + number(pool.connect_failures) +
+           " attempts to connect failed\n";
+  }
+  return out;
+}
+
 Table counter_table(const shm::Snapshot& snapshot) {
   using shm::Counter;
   Table table({{"POOL", kText},
@@ -163,6 +173,7 @@ std::string status_text(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns
   }
   add_section(out, "", quota_table(snapshot));
   add_section(out, "", place_table(snapshot));
+  out += failure_lines(snapshot);
   add_section(out, "", counter_table(snapshot));
   add_section(out, "", worker_table(snapshot));
   add_section(out, "In line, oldest first: " + number(snapshot.waiters.size()),

@@ -27,9 +27,10 @@ bool is_file(const std::string& path) {
 
 Result<std::string> find_plugin(const std::string& name,
                                 const std::vector<std::string>& directories) {
+  const std::string file = "/" + name + ".so";
   std::string looked_in;
   for (const std::string& directory : directories) {
-    std::string path = directory + "/" + name + ".so";
+    std::string path = directory + file;
     if (is_file(path)) return path;
     if (!looked_in.empty()) looked_in += ", ";
     looked_in += show_text(directory);

@@ -38,7 +38,6 @@ struct DurationRule {
   std::string_view key;
   milliseconds value;
   bool may_be_zero;
-  milliseconds most;
 };
 
 Problem duration_problem(const DurationRule& rule) {
@@ -50,8 +49,8 @@ Problem duration_problem(const DurationRule& rule) {
       (rule.value == milliseconds::zero() && !rule.may_be_zero)) {
     return make_problem(rule.key, rule.may_be_zero ? "at least 0s" : "more than 0s", found);
   }
-  if (rule.value > rule.most) {
-    return make_problem(rule.key, "at most " + duration_text(rule.most), found);
+  if (rule.value > kLongestDuration) {
+    return make_problem(rule.key, "at most " + duration_text(kLongestDuration), found);
   }
   return std::nullopt;
 }
@@ -100,20 +99,19 @@ std::optional<ConfigProblem> PoolConfig::problem() const {
     if (Problem found = count_problem(key, value, range)) return found;
   }
 
-  constexpr milliseconds kAny = kLongestDuration;
   const milliseconds unset = milliseconds::zero();
   for (const DurationRule& rule : {
-           DurationRule{"acquire_timeout", acquire_timeout, false, kAny},
-           DurationRule{"idle_timeout", idle_timeout, true, kAny},
-           DurationRule{"max_lifetime", max_lifetime, true, kAny},
-           DurationRule{"validate_after", validate_after.value_or(unset), true, kAny},
-           DurationRule{"connect_timeout", connect_timeout, false, kAny},
-           DurationRule{"statement_timeout", statement_timeout, true, kLongestStatement},
-           DurationRule{"close_timeout", close_timeout, false, kAny},
-           DurationRule{"permit_quantum", permit_quantum, true, kAny},
-           DurationRule{"linger_max", linger_max.value_or(unset), true, kAny},
-           DurationRule{"leak_after", leak_after, true, kAny},
-           DurationRule{"keepalive", keepalive, true, kAny},
+           DurationRule{"acquire_timeout", acquire_timeout, false},
+           DurationRule{"idle_timeout", idle_timeout, true},
+           DurationRule{"max_lifetime", max_lifetime, true},
+           DurationRule{"validate_after", validate_after.value_or(unset), true},
+           DurationRule{"connect_timeout", connect_timeout, false},
+           DurationRule{"statement_timeout", statement_timeout, true},
+           DurationRule{"close_timeout", close_timeout, false},
+           DurationRule{"permit_quantum", permit_quantum, true},
+           DurationRule{"linger_max", linger_max.value_or(unset), true},
+           DurationRule{"leak_after", leak_after, true},
+           DurationRule{"keepalive", keepalive, true},
        }) {
     if (Problem found = duration_problem(rule)) return found;
   }

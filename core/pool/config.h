@@ -28,9 +28,8 @@ inline constexpr CountRange kMaxRange{1, 10'000};          // also of a quota's 
 inline constexpr CountRange kConnectionsRange{0, 10'000};  // min, keep, max_per_worker
 inline constexpr CountRange kWaitingRange{0, 1'000'000};
 inline constexpr CountRange kConcurrencyRange{1, 16};
-inline constexpr milliseconds kLongestDuration = std::chrono::hours(24 * 365);
-// Servers count it in milliseconds as a 32-bit number.
-inline constexpr milliseconds kLongestStatement = std::chrono::hours(24 * 24);
+// Of every duration: servers, and the segment, count milliseconds in 32 bits.
+inline constexpr milliseconds kLongestDuration = std::chrono::hours(24 * 24);
 
 /// What is wrong with a configuration: which key, and "expected ..., found ...". Shows no DSN.
 struct ConfigProblem {

@@ -7,6 +7,7 @@
 
 #include "shm/futex.h"
 #include "shm/reaper.h"
+#include "shm/turns.h"
 
 namespace weir::pool {
 
@@ -46,7 +47,10 @@ std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
   if (targets != nullptr) targets->clear();
   if (busy_.exchange(true, std::memory_order_acquire)) return next_ns_.load();
   const std::uint64_t now_ns = monotonic_ns();
-  if (now_ns >= next_second_ns_) {
+  const shm::WorkerId id = membership_.id();
+  const bool settled =
+      membership_.is_valid() && !shm::is_in_its_row(segment_, id.row, id.gen);  // by others
+  if (now_ns >= next_second_ns_ || settled) {
     next_second_ns_ = now_ns + kSecond;
     once_a_second(now_ns);
   }

@@ -28,6 +28,13 @@ Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
   return Deadline::at_ns(now_ns + ns_of(duration));
 }
 
+// Whether the session may have been running something: not if it idled or was not yet there. One
+// that was being closed may have been given up in the middle of a statement.
+bool may_run(shm::LingerCause cause, const std::string& token) {
+  if (cause == shm::LingerCause::kOpening) return !token.empty();
+  return cause != shm::LingerCause::kIdle;
+}
+
 }  // namespace
 
 void Pool::wake_keeper() const { shm::ring(parts_.segment, self().row); }
@@ -190,9 +197,9 @@ void Pool::finish_close(Job& job, const Status& status) {
 // ---- what dead workers left -----------------------------------------------------------------
 
 // How long it may linger when nobody can be asked.
-std::uint64_t Pool::linger_limit_ns(PlaceWord word) const {
+std::uint64_t Pool::linger_limit_ns(bool may_run) const {
   if (config_.linger_max) return ns_of(*config_.linger_max);
-  if (word.linger_cause() != shm::LingerCause::kUsed) return ns_of(kLingerIdle);
+  if (!may_run) return ns_of(kLingerIdle);
   return ns_of(config_.statement_timeout.count() > 0 ? config_.statement_timeout : kLingerUsed);
 }
 
@@ -216,8 +223,8 @@ void Pool::settle_lingering_places(std::uint64_t now_ns) {
     if (seen.word != word.raw()) seen = Lingering{word.raw(), now_ns, now_ns, 0, false, false};
     if (now_ns < seen.next_try_ns) continue;
     const std::string token = ref().info(place).load_token();
-    const bool may_run = word.linger_cause() == shm::LingerCause::kUsed;
-    if (may_run && !seen.cancelled && !token.empty() && config_.orphans == Orphans::kTerminate) {
+    const bool runs = may_run(word.linger_cause(), token);
+    if (runs && !seen.cancelled && !token.empty() && config_.orphans == Orphans::kTerminate) {
       // What it was running ends; then the server finds that nobody listens, and ends the session.
       seen.cancelled = true;
       add_cancel(token);
@@ -226,7 +233,7 @@ void Pool::settle_lingering_places(std::uint64_t now_ns) {
       seen.asking = true;
       continue;
     }
-    if (now_ns >= seen.first_seen_ns + linger_limit_ns(word)) {
+    if (now_ns >= seen.first_seen_ns + linger_limit_ns(runs)) {
       settle(place, word);
       continue;
     }
@@ -356,10 +363,7 @@ void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
   if (closed_.load() || now_ns < next_fill_ns_ || parts_.segment.is_poisoned()) return;
   const std::uint32_t share =
       (size_.warm + std::max(view.workers, 1u) - 1) / std::max(view.workers, 1u);
-  std::uint32_t mine = 0;
-  for (const shm::Word& word : ref().places()) {
-    mine += PlaceWord(word.load(std::memory_order_relaxed)).belongs_to(self()) ? 1 : 0;
-  }
+  std::uint32_t mine = own_places();
   for (std::uint32_t open = view.open(); open < size_.warm && mine < share; ++open, ++mine) {
     const std::optional<Opening> opening = breaker_says().ok() ? take_opening() : std::nullopt;
     if (!opening) {
@@ -389,6 +393,7 @@ void Pool::report_leaks(std::uint64_t now_ns) {
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     const PlaceWord word(cell(place).load(std::memory_order_relaxed));
     if (word.state() != PlaceState::kUsed || !word.belongs_to(self())) continue;
+    if (slots_[place].serial.load(std::memory_order_relaxed) % 2 == 0) continue;  // being checked
     const shm::PlaceInfo& info = ref().info(place);
     const std::uint64_t leases = info.leases.load(std::memory_order_relaxed);
     const std::uint64_t since = info.since_ns.load(std::memory_order_relaxed);

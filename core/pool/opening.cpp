@@ -1,5 +1,6 @@
 // Opening a connection in an empty place: outside every lock, with a turn among the machine's few
 // handshakes, by the caller that needs it; by the keeper when that caller ran out of time.
+#include <algorithm>
 #include <random>
 
 #include "pool/fork_gate.h"
@@ -33,14 +34,23 @@ int driver_mode(ResetMode mode) {
 
 }  // namespace
 
+std::uint32_t Pool::own_places() const {
+  return static_cast<std::uint32_t>(
+      std::count_if(ref().places().begin(), ref().places().end(), [this](const shm::Word& word) {
+        return PlaceWord(word.load()).belongs_to(self());
+      }));
+}
+
 bool Pool::at_worker_cap() const {
   const std::uint32_t cap = ref().row().max_per_worker.load();
-  if (cap == 0) return false;
-  std::uint32_t mine = 0;
-  for (const shm::Word& word : ref().places()) {
-    mine += PlaceWord(word.load(std::memory_order_relaxed)).belongs_to(self()) ? 1 : 0;
-  }
-  return mine >= cap;
+  return cap != 0 && own_places() >= cap;
+}
+
+// For who has just taken a place: callers of one worker that look before they take may all see the
+// same last one free.
+bool Pool::above_worker_cap() const {
+  const std::uint32_t cap = ref().row().max_per_worker.load();
+  return cap != 0 && own_places() > cap;
 }
 
 Status Pool::breaker_says() const {
@@ -64,9 +74,9 @@ std::optional<Pool::Opening> Pool::take_opening() {
   if (at_worker_cap()) return std::nullopt;
   const std::optional<shm::Room> room = shm::take_room(ref(), self());
   if (!room) return std::nullopt;
-  if (const std::optional<shm::Turn> turn = shm::take_turn(ref(), self(), monotonic_ns())) {
-    return Opening{*room, *turn};
-  }
+  const std::optional<shm::Turn> turn =
+      above_worker_cap() ? std::nullopt : shm::take_turn(ref(), self(), monotonic_ns());
+  if (turn) return Opening{*room, *turn};
   shm::leave_room(ref(), self(), room->place, room->word);
   return std::nullopt;
 }
@@ -114,7 +124,13 @@ Step Pool::step_connect(Job& job, Status* status) {
       slot.note_socket();
     }
     if (step != Step::kDone) return job.wants = step;
-    if (!job.argument) job.argument = std::make_unique<Job::Argument>();
+    if (!job.argument) {
+      job.argument = std::make_unique<Job::Argument>();
+      // The session is there, and may be busy with the statements to come: should we die, it has a
+      // name.
+      const weir_token_t token = slot.connection.session_token();
+      ref().info(job.place).store_token({reinterpret_cast<const char*>(token.bytes), token.size});
+    }
     if (job.argument->next_statement == config_.on_connect.size()) return Step::kDone;
     const std::string& statement = config_.on_connect[job.argument->next_statement++];
     job.argument->execute = {sizeof(weir_execute_t), statement.c_str()};
@@ -135,8 +151,6 @@ bool Pool::finish_connect(const Job& job) {
   slot.expires_ns = expiry(now_ns, config_.max_lifetime);
   shm::PlaceInfo& info = ref().info(job.place);
   info.opened_ns.store(now_ns, std::memory_order_relaxed);
-  const weir_token_t token = slot.connection.session_token();
-  info.store_token({reinterpret_cast<const char*>(token.bytes), token.size});
   book_.add(shm::Counter::kConnects);
   book_.add(shm::Counter::kConnectNs, now_ns - job.began_ns);
   book_.record(shm::Histogram::kConnect, now_ns - job.began_ns);
@@ -166,7 +180,8 @@ void Pool::fail_connect(const Job& job, const Status& status) {
   if (is_demanded()) shm::match(ref(), self());
 }
 
-Result<Loan> Pool::connect(const Opening& opening, const Request& request) {
+Result<Loan> Pool::connect(const Opening& opening, const Request& request,
+                           std::uint64_t started_ns) {
   Job job;
   job.kind = Job::Kind::kOpen;
   job.place = opening.room.place;
@@ -193,11 +208,9 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request) {
     if (request.deadline.passed(monotonic_ns())) {
       // The caller is out of time, the handshake is not: the keeper ends it, and the connection is
       // there for the next one.
-      const std::uint64_t began_ns = job.began_ns;
       jobs_.add(std::move(job));
       wake_keeper();
-      book_.add(shm::Counter::kTimeouts);
-      return not_available(Code::kTimeout, request, began_ns, "still connecting");
+      return too_late(request, started_ns, "still connecting");
     }
     driver::poll_until(slots_[job.place].connection.fd(), step,
                        job.deadline.earlier_of(request.deadline));

@@ -141,28 +141,66 @@ bool Pool::try_acquire(std::string_view label, Loan& loan) {
   return true;
 }
 
-bool Pool::ping(PlaceIndex place, Deadline deadline) {
+bool Pool::acquire_at_once(std::string_view label, Loan& loan) {
+  while (is_valid() && !closed_.load(std::memory_order_relaxed) && may_pass_the_line()) {
+    const PlaceIndex place = take_any_idle();
+    if (place == kNoPlace) return false;
+    const std::uint64_t now = now_ns();
+    Slot& slot = slots_[place];
+    if (needs_check(slot, now) && (is_expired(slot, now) || !is_connected(slot))) {
+      start_closing(place, PlaceState::kUsed);
+      continue;
+    }
+    lend(place, label, now, loan);
+    return true;
+  }
+  return false;
+}
+
+// A server that hung up is known without a round trip.
+bool Pool::is_connected(Slot& slot) {
+  constexpr std::uint32_t kLost = WEIR_COND_BROKEN | WEIR_COND_UNREAD | WEIR_COND_UNEXPECTED;
+  return (slot.connection.condition(WEIR_LOOK_AT_SOCKET) & kLost) == 0;
+}
+
+// kLate: the caller is out of time, the check is not: the keeper ends it, and the connection is
+// there for the next one. Who has no time at all has to trust the look at the socket.
+Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
   Slot& slot = slots_[place];
-  const Deadline limit = deadline.earlier_of(Deadline::after(config_.connect_timeout));
-  // The socket first: a server that hung up is known without a round trip.
-  const std::uint32_t broken = WEIR_COND_BROKEN | WEIR_COND_UNREAD | WEIR_COND_UNEXPECTED;
-  const Status status = (slot.connection.condition(WEIR_LOOK_AT_SOCKET) & broken) != 0
-                            ? Status(Code::kConnectionBroken, "the server hung up")
-                            : slot.connection.run(WEIR_OP_PING, nullptr, limit);
+  Job job;
+  job.kind = Job::Kind::kCheck;
+  job.place = place;
+  job.deadline = Deadline::after(config_.connect_timeout);
+  job.started = true;
+  const bool connected = is_connected(slot);
+  if (connected && deadline.passed(monotonic_ns())) return Check::kGood;
+  Status status = connected ? slot.connection.start(WEIR_OP_PING, nullptr, job.deadline)
+                            : Status(Code::kConnectionBroken, "the server hung up");
+  while (status.ok()) {
+    job.wants = slot.connection.step(&status);
+    if (job.wants == Step::kDone || job.wants == Step::kError) break;
+    if (deadline.passed(monotonic_ns())) {
+      jobs_.add(std::move(job));
+      wake_keeper();
+      return Check::kLate;
+    }
+    driver::poll_until(slot.connection.fd(), job.wants, job.deadline.earlier_of(deadline));
+  }
   book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
   slot.checked_ns = coarse_ns();
   slot.idle_since_ns = slot.checked_ns;
-  return status.ok();
+  return status.ok() ? Check::kGood : Check::kBad;
 }
 
 // An idle connection of this worker, checked if it idled for long; nullopt if there is none.
-Result<std::optional<Loan>> Pool::lend_idle(const Request& request) {
+Result<std::optional<Loan>> Pool::lend_idle(const Request& request, std::uint64_t started_ns) {
   for (PlaceIndex place; (place = take_any_idle()) != kNoPlace;) {
     const std::uint64_t now_ns = coarse_ns();
     const Slot& slot = slots_[place];
     if (needs_check(slot, now_ns)) {
-      const bool expired = slot.expires_ns != 0 && now_ns >= slot.expires_ns;
-      if (expired || !ping(place, request.deadline)) {
+      const Check answer = is_expired(slot, now_ns) ? Check::kBad : check(place, request.deadline);
+      if (answer == Check::kLate) return too_late(request, started_ns, "still checking");
+      if (answer == Check::kBad) {
         start_closing(place, PlaceState::kUsed);
         continue;
       }
@@ -172,33 +210,46 @@ Result<std::optional<Loan>> Pool::lend_idle(const Request& request) {
   return std::optional<Loan>();
 }
 
+// Whether anything can be lent here at all.
+Status Pool::is_open() const {
+  const std::string pool = "pool " + config_.name;
+  if (parts_.membership.is_forked()) {
+    return Status(Code::kForked, pool + ": attached by the parent process");
+  }
+  if (!is_valid()) {
+    return Status(Code::kNotOpen, pool + ": this worker could not prove that it lives and starts "
+                                         "anew; try again");
+  }
+  if (closed_.load()) return Status(Code::kClosed, pool + ": closed");
+  return parts_.segment.usable();
+}
+
 Result<Loan> Pool::acquire(const Request& request) {
   const Inside inside(inside_);
   const std::uint64_t started_ns = monotonic_ns();
   milliseconds pause(4);
   while (true) {
-    if (parts_.membership.is_forked()) {
-      return Status(Code::kForked, "pool " + config_.name + ": attached by the parent process");
-    }
-    if (closed_.load()) return Status(Code::kClosed, "pool " + config_.name + ": closed");
-    WEIR_TRY(parts_.segment.usable());
+    WEIR_TRY(is_open());
     if (may_pass_the_line()) {
-      Result<std::optional<Loan>> idle = lend_idle(request);
+      Result<std::optional<Loan>> idle = lend_idle(request, started_ns);
       if (!idle.ok()) return idle.status();
       if (idle.value()) return *idle.value();
     }
     Result<Loan> loan = Status(Code::kTimeout, "");
     if (request.deadline.passed(monotonic_ns())) {
-      return not_available(Code::kTimeout, request, started_ns, "nothing idle here");
+      return too_late(request, started_ns, "nothing idle here");
     }
     if (const std::optional<Opening> opening = take_opening()) {
-      loan = connect(*opening, request);
+      loan = connect(*opening, request, started_ns);
     } else {
       loan = wait_in_line(request, started_ns);
     }
     // The server is full though our quota is not: somebody else's sessions, or one of ours that it
-    // has not quite let go of. Worth another try while there is time.
-    if (loan.ok() || loan.status().code() != Code::kServerFull) return loan;
+    // has not quite let go of. Or what we took was settled over our head. Worth another try while
+    // there is time.
+    if (loan.ok()) return loan;
+    const Code code = loan.status().code();
+    if (code != Code::kServerFull && code != Code::kNotOpen) return loan;
     const Deadline retry = Deadline::after(pause);
     if (request.deadline.passed(retry.ns())) return loan;
     const timespec wait{0, static_cast<long>(Nanos(pause).count())};
@@ -220,6 +271,11 @@ Status Pool::not_available(Code code, const Request& request, std::uint64_t star
   return Status(code, std::move(text));
 }
 
+Status Pool::too_late(const Request& request, std::uint64_t started_ns, std::string_view why) {
+  book_.add(shm::Counter::kTimeouts);
+  return not_available(Code::kTimeout, request, started_ns, why);
+}
+
 Status Pool::check_out(const Loan& loan) {
   if (parts_.membership.is_forked()) {
     return Status(Code::kForked, "pool " + config_.name +
@@ -237,8 +293,14 @@ bool Pool::is_out(const Loan& loan) { return check_out(loan).ok(); }
 bool Pool::make_clean(Slot& slot, std::uint32_t condition) {
   constexpr std::uint32_t kLost = WEIR_COND_BROKEN | WEIR_COND_UNREAD | WEIR_COND_UNEXPECTED;
   if ((condition & kLost) != 0) return false;
-  const Status status =
-      slot.connection.run(WEIR_OP_RESET, nullptr, Deadline::after(config_.connect_timeout));
+  const Deadline deadline = Deadline::after(config_.connect_timeout);
+  Status status = slot.connection.run(WEIR_OP_RESET, nullptr, deadline);
+  const bool undid_everything = always_reset_ || (condition & WEIR_COND_DIRTY) != 0;
+  for (const std::string& statement : config_.on_connect) {
+    if (!status.ok() || !undid_everything) break;
+    weir_execute_t execute = {sizeof(weir_execute_t), statement.c_str()};
+    status = slot.connection.run(WEIR_OP_EXECUTE, &execute, deadline);
+  }
   book_.add(status.ok() ? shm::Counter::kResets : shm::Counter::kResetFailures);
   if (!status.ok()) {
     parts_.log.warn("reset_failed", {{"pool", config_.name}, {"error", status.message()}});
@@ -298,6 +360,7 @@ Status Pool::release(const Loan& loan) {
 }
 
 Status Pool::discard(const Loan& loan) {
+  const Inside inside(inside_);
   WEIR_TRY(check_out(loan));
   slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
   start_closing(loan.place, PlaceState::kUsed);
@@ -340,7 +403,8 @@ Stats Pool::stats() const {
         break;
     }
   }
-  stats.waiting = shm::look_at_line(ref(), self()).waiting;
+  const shm::LineView line = shm::look_at_line(ref(), self());
+  stats.waiting = line.waiting + line.waiting_local;
   const auto sum = [&](shm::Counter counter) { return shm::sum_counter(ref(), counter); };
   stats.acquires_waited = sum(shm::Counter::kAcquiresWaited);
   stats.wait_ns = sum(shm::Counter::kWaitNs);
@@ -371,6 +435,8 @@ bool Pool::is_empty() const {
            return PlaceWord(word.load()).belongs_to(self());
          });
 }
+
+void Pool::forget_thread() { memory = {}; }
 
 void Pool::close_inherited_sockets() {
   for (Slot& slot : slots_.all()) slot.close_inherited_socket();

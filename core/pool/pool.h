@@ -78,6 +78,8 @@ class Pool {
   Result<Loan> acquire(const Request& request);
   /// An idle connection of this worker that needs no check; false if there is none. Never blocks.
   bool try_acquire(std::string_view label, Loan& loan);
+  /// As try_acquire, but what is due for a check is lent after a look at its socket. Never blocks.
+  bool acquire_at_once(std::string_view label, Loan& loan);
   /// Gives it back if it is good, clean and nothing more is to be done; false, and nothing done, if
   /// it takes release() to find out. Never blocks.
   bool try_release(const Loan& loan);
@@ -99,6 +101,8 @@ class Pool {
   [[nodiscard]] bool is_empty() const;
   /// In a forked child: closes the inherited sockets with plain close(2). Async-signal-safe.
   void close_inherited_sockets();
+  /// In a forked child: what this thread remembers was true of another. Async-signal-safe.
+  static void forget_thread();
 
   // ---- the keeper's part: one thread at a time --------------------------------------------------
 
@@ -146,14 +150,20 @@ class Pool {
     std::uint64_t idle = slots_[place].idle_word.load(std::memory_order_relaxed);
     return idle != 0 && cell(place).compare_exchange_strong(idle, idle + kIdleToUsed);
   }
+  // Zero is told apart: the two clocks that stamps come from differ by a few milliseconds.
   [[nodiscard]] bool needs_check(const Slot& slot, std::uint64_t now_ns) const {
-    if (slot.expires_ns != 0 && now_ns >= slot.expires_ns) return true;
+    if (is_expired(slot, now_ns) || validate_after_ns_ == 0) return true;
     return now_ns >= slot.idle_since_ns && now_ns - slot.idle_since_ns >= validate_after_ns_;
+  }
+  static bool is_expired(const Slot& slot, std::uint64_t now_ns) {
+    return slot.expires_ns != 0 && now_ns >= slot.expires_ns;
   }
   void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
   Loan lend(PlaceIndex place, std::string_view label);
-  bool ping(PlaceIndex place, Deadline deadline);
-  Result<std::optional<Loan>> lend_idle(const Request& request);
+  static bool is_connected(Slot& slot);
+  enum class Check { kGood, kBad, kLate };
+  Check check(PlaceIndex place, Deadline deadline);
+  Result<std::optional<Loan>> lend_idle(const Request& request, std::uint64_t started_ns);
   [[nodiscard]] bool is_lent(const Loan& loan) {
     return loan.place < ref().capacity() && loan.serial % 2 == 1 &&
            slots_[loan.place].serial.load(std::memory_order_relaxed) == loan.serial;
@@ -162,8 +172,10 @@ class Pool {
   bool make_clean(Slot& slot, std::uint32_t condition);
   void give_back(const Loan& loan);
   [[nodiscard]] bool is_overflow() const;
+  [[nodiscard]] Status is_open() const;
   Status not_available(Code code, const Request& request, std::uint64_t started_ns,
                        std::string_view why) const;
+  Status too_late(const Request& request, std::uint64_t started_ns, std::string_view why);
 
   // -- giving.cpp
   [[nodiscard]] bool may_pass_the_line() const;
@@ -198,10 +210,12 @@ class Pool {
     shm::Turn turn;
   };
   std::optional<Opening> take_opening();
+  [[nodiscard]] std::uint32_t own_places() const;
   [[nodiscard]] bool at_worker_cap() const;
+  [[nodiscard]] bool above_worker_cap() const;
   Status begin_connect(const Opening& opening);
   Step step_connect(Job& job, Status* status);
-  Result<Loan> connect(const Opening& opening, const Request& request);
+  Result<Loan> connect(const Opening& opening, const Request& request, std::uint64_t started_ns);
   bool finish_connect(const Job& job);
   void fail_connect(const Job& job, const Status& status);
   [[nodiscard]] Status breaker_says() const;
@@ -215,7 +229,7 @@ class Pool {
   void step_jobs(std::uint64_t now_ns);
   void finish_job(Job& job, const Status& status);
   void finish_close(Job& job, const Status& status);
-  [[nodiscard]] std::uint64_t linger_limit_ns(PlaceWord word) const;
+  [[nodiscard]] std::uint64_t linger_limit_ns(bool may_run) const;
   void settle(PlaceIndex place, PlaceWord word);
   void settle_lingering_places(std::uint64_t now_ns);
   void add_cancel(const std::string& token);

@@ -67,6 +67,12 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
   while (true) {
     waiter.clear_wake();
     const WaiterWord seen = waiter.word();
+    if (waiter.is_lost(seen)) {
+      wake_keeper();  // it fences this worker
+      return Status(Code::kNotOpen, "pool " + config_.name +
+                                        ": this worker was believed dead while it waited; try "
+                                        "again");
+    }
     const std::uint64_t now_ns = monotonic_ns();
     const bool over = request.deadline.passed(now_ns) || closed_.load() || !is_valid() ||
                       parts_.segment.is_poisoned();
@@ -93,13 +99,15 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
         waiter.wait(Deadline::at_ns(claimed_since_ns + kClaimPatienceNs));
         continue;
       }
+      const bool too_many = room && above_worker_cap();
+      if (too_many) waiter.set_local_only(true);  // else it would be offered the next one
       const std::optional<shm::Turn> turn =
-          room && !over ? shm::take_turn(ref(), self(), now_ns) : std::nullopt;
+          room && !over && !too_many ? shm::take_turn(ref(), self(), now_ns) : std::nullopt;
       if (turn) {
         // Ours and a turn to connect: out of the line. Only we leave CLAIMED.
         waiter.leave(seen);
         got_it();
-        return connect(Opening{*room, *turn}, request);
+        return connect(Opening{*room, *turn}, request, started_ns);
       }
       // No offer came, nobody may connect just now, or it is too late: back in line or out of it.
       // What had been offered is looked at once more afterwards, since the giver looks once more as
@@ -137,17 +145,9 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
     waiter.wait(request.deadline.earlier_of(Deadline::at_ns(next_tick_ns)));
   }
 
-  if (closed_.load()) return Status(Code::kClosed, "pool " + config_.name + ": closed");
-  WEIR_TRY(parts_.segment.usable());
-  if (!is_valid()) {
-    return Status(Code::kNotOpen,
-                  "pool " + config_.name +
-                      ": this worker could not prove that it lives and starts anew; "
-                      "try again");
-  }
-  book_.add(shm::Counter::kTimeouts);
+  WEIR_TRY(is_open());
   book_.record(shm::Histogram::kWait, monotonic_ns() - started_ns);
-  return not_available(Code::kTimeout, request, started_ns, "the deadline passed in line");
+  return too_late(request, started_ns, "the deadline passed in line");
 }
 
 }  // namespace weir::pool

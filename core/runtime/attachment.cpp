@@ -96,8 +96,12 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const RuntimeConfig& config
   return made;
 }
 
-Attachment::~Attachment() {
-  if (keeper_) keeper_->stop();
+Attachment::~Attachment() = default;
+
+void Attachment::leave() {
+  keeper_->stop();
+  membership_->leave();
+  segment_->close_descriptor();
 }
 
 void Attachment::close() {

@@ -28,8 +28,10 @@ class Attachment {
   /// All arguments outlive the attachment. Starts no thread. Does file system calls.
   static Result<std::unique_ptr<Attachment>> make(const RuntimeConfig& config,
                                                   const std::deque<driver::Dsn>& dsns, Log& log);
-  /// Stops the keeper and leaves the segment. REQUIRES: is_empty(), in the process that made it.
   ~Attachment();
+  /// Stops the keeper and leaves the segment. What remains only knows that its leases are not good.
+  /// REQUIRES: is_empty(), in the process that made it.
+  void leave();
 
   [[nodiscard]] pool::Pool& pool(std::size_t index) { return *pools_[index]; }
   [[nodiscard]] pool::Keeper& keeper() { return *keeper_; }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <exception>
 #include <new>
+#include <optional>
 
 #include "runtime/runtime.h"
 #include "weir/weir.h"
@@ -150,21 +151,29 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
   return guarded(error, [&]() -> Status {
     WEIR_TRY(check_acquire(pool, options, lease));
     PoolHandle& handle = *from(pool);
-    Pool* attached = ready(handle);
-    if (attached == nullptr) {
-      const Result<Pool*> made = handle.runtime->attached(handle);
-      if (!made.ok()) return made.status();
-      attached = made.value();
+    std::optional<Deadline> deadline;
+    while (true) {
+      Pool* attached = ready(handle);
+      if (attached == nullptr) {
+        const Result<Pool*> made = handle.runtime->attached(handle);
+        if (!made.ok()) return made.status();
+        attached = made.value();
+      }
+      if (!deadline) deadline = deadline_of(options, *attached);
+      Loan loan;
+      if (!attached->try_acquire(label_of(options), loan)) {
+        const Result<Loan> waited = attached->acquire({*deadline, label_of(options)});
+        // This worker fenced itself meanwhile: once more where it has attached anew.
+        if (waited.status().code() == Code::kNotOpen && !attached->is_valid() &&
+            !deadline->passed(weir::monotonic_ns())) {
+          continue;
+        }
+        if (!waited.ok()) return waited.status();
+        loan = waited.value();
+      }
+      fill(*lease, attached, loan);
+      return Status();
     }
-    Loan loan;
-    if (!attached->try_acquire(label_of(options), loan)) {
-      const Result<Loan> waited =
-          attached->acquire({deadline_of(options, *attached), label_of(options)});
-      if (!waited.ok()) return waited.status();
-      loan = waited.value();
-    }
-    fill(*lease, attached, loan);
-    return Status();
   });
 }
 
@@ -174,7 +183,7 @@ int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* option
     WEIR_TRY(check_acquire(pool, options, lease));
     Pool* const attached = ready(*from(pool));
     Loan loan;
-    if (attached == nullptr || !attached->try_acquire(label_of(options), loan)) {
+    if (attached == nullptr || !attached->acquire_at_once(label_of(options), loan)) {
       return Status(Code::kWouldBlock, "no idle connection in this worker");
     }
     fill(*lease, attached, loan);

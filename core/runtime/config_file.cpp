@@ -175,9 +175,9 @@ Status check_quota_of(const Sourced<PoolConfig>& pool,
             std::to_string(limit.line) + ")",
         std::to_string(pool.config.max) + (is_default ? " (the default)" : ""));
   }
-  const std::string known = names.empty() ? "; there is no [quota.NAME] section"
-                                          : "; the nearest one there is is " +
-                                                show_text(nearest(pool.config.quota, names));
+  const std::string known =
+      names.empty() ? "; there is no [quota.NAME] section"
+                    : "; the nearest one is " + show_text(nearest(pool.config.quota, names));
   return pool.spot_of("quota").expected("the name of a quota",
                                         found(*pool.section.node.find("quota")) + known);
 }

@@ -16,6 +16,9 @@ namespace {
 struct Registry {
   Mutex mutex;
   std::vector<Runtime*> runtimes;  // guarded by mutex, but for the fork handlers, which hold it too
+  // Attachments that have left their segment, never freed (some kilobytes each): a copy of a lease
+  // that was given back still points there, and must be told so.
+  std::vector<std::unique_ptr<Attachment>> left;
 };
 
 // Never destroyed: keepers and fork handlers may outlive main().
@@ -119,16 +122,19 @@ Status Runtime::shut_down() {
     }
   }
   std::unique_ptr<Attachment> gone;
+  bool is_last = false;
   {
     const MutexLock lock(mutex_);
     // Leases that are out keep their pool, whose keeper closes them when they come back.
     if (attachment_ && !attachment_->is_forked() && attachment_->is_empty()) {
       gone = std::move(attachment_);
     }
-    if (attachment_ || !former_.empty()) return Status();
+    is_last = !attachment_ && former_.empty();
   }
-  gone.reset();
+  if (gone) gone->leave();
   const MutexLock lock(registry().mutex);
+  if (gone) registry().left.push_back(std::move(gone));
+  if (!is_last) return Status();
   std::erase(registry().runtimes, this);
   delete this;
   return Status();
@@ -198,6 +204,7 @@ void Runtime::after_fork_in_parent() WEIR_NO_THREAD_SAFETY_ANALYSIS {
 
 void Runtime::after_fork_in_child() WEIR_NO_THREAD_SAFETY_ANALYSIS {
   pool::ForkGate::instance().after_fork_in_child();
+  pool::Pool::forget_thread();
   for (Runtime* runtime : registry().runtimes) {
     if (runtime->attachment_) runtime->attachment_->after_fork_in_child();
     for (const auto& former : runtime->former_) former->after_fork_in_child();

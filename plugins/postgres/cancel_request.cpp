@@ -20,8 +20,8 @@ using Packet = std::array<char, 16>;
 
 /// Length, request code, pid and key, all big-endian (manual, "Message Formats": CancelRequest).
 Packet packet_for(const SessionToken& token) {
-  constexpr std::uint32_t request_code = 1234U << 16 | 5678U;
-  const std::array<std::uint32_t, 4> words = {htonl(sizeof(Packet)), htonl(request_code),
+  constexpr std::uint32_t kRequestCode = 1234U << 16 | 5678U;
+  const std::array<std::uint32_t, 4> words = {htonl(sizeof(Packet)), htonl(kRequestCode),
                                               htonl(static_cast<std::uint32_t>(token.pid)),
                                               htonl(token.cancel_key.value_or(0))};
   return std::bit_cast<Packet>(words);

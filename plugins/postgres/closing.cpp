@@ -44,9 +44,9 @@ Closing::~Closing() {
 Progress Closing::step(Failure* failure) {
   if (fd_ < 0) return Progress::kDone;
   // A session with much to say yet is read in pieces, so that one step stays short.
-  constexpr int pieces = 16;
+  constexpr int kPieces = 16;
   std::array<char, 16384> dropped;
-  for (int i = 0; i < pieces; ++i) {
+  for (int i = 0; i < kPieces; ++i) {
     const ssize_t n = recv(fd_, dropped.data(), dropped.size(), MSG_DONTWAIT);
     if (n > 0) continue;
     // A reset comes from a server that has closed already, before it read our goodbye.

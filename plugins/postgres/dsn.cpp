@@ -225,12 +225,12 @@ std::string identity_of(const Resolved& resolved) {
     identity += server;
   }
   // Cutting would make two long lists one server.
-  constexpr std::size_t room = sizeof(weir_dsn_info_t::server_identity) - 1;
-  if (identity.size() > room) {
+  constexpr std::size_t kRoom = sizeof(weir_dsn_info_t::server_identity) - 1;
+  if (identity.size() > kRoom) {
     char digest[20];
     std::snprintf(digest, sizeof digest, "#%016llx",
                   static_cast<unsigned long long>(fnv1a(kFnvStart, identity)));
-    identity.resize(room - std::strlen(digest));
+    identity.resize(kRoom - std::strlen(digest));
     identity += digest;
   }
   return identity;
@@ -238,11 +238,11 @@ std::string identity_of(const Resolved& resolved) {
 
 std::uint64_t fingerprint_of(const Options& effective) {
   // Secrets; where they come from; how the values were found; how long to wait for a connection.
-  constexpr auto left_out = std::to_array<std::string_view>(
+  constexpr auto kLeftOut = std::to_array<std::string_view>(
       {"password", "sslpassword", "passfile", "service", "connect_timeout"});
   std::uint64_t hash = kFnvStart;
   for (const auto& [keyword, value] : effective) {
-    if (std::find(left_out.begin(), left_out.end(), keyword) != left_out.end()) continue;
+    if (std::find(kLeftOut.begin(), kLeftOut.end(), keyword) != kLeftOut.end()) continue;
     hash = fnv1a(hash, {keyword.c_str(), keyword.size() + 1});
     hash = fnv1a(hash, {value.c_str(), value.size() + 1});
   }

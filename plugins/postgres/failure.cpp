@@ -19,15 +19,15 @@ bool is_sqlstate(std::string_view text) {
 /// Takes the SQLSTATEs out of libpq's verbose text, in whatever language the severity before them
 /// is ("FATAL:  28P01: ..."), and returns the last: with several hosts the last attempt counts.
 std::string take_sqlstates(std::string& text) {
-  constexpr std::string_view before = ":  ";
-  constexpr std::string_view after = ": ";
+  constexpr std::string_view kBefore = ":  ";
+  constexpr std::string_view kAfter = ": ";
   std::string found;
-  for (std::size_t at = text.find(before); at != std::string::npos; at = text.find(before, at)) {
-    at += before.size();
+  for (std::size_t at = text.find(kBefore); at != std::string::npos; at = text.find(kBefore, at)) {
+    at += kBefore.size();
     const std::string candidate = text.substr(at, kSqlstateLength);
-    if (is_sqlstate(candidate) && text.compare(at + kSqlstateLength, after.size(), after) == 0) {
+    if (is_sqlstate(candidate) && text.compare(at + kSqlstateLength, kAfter.size(), kAfter) == 0) {
       found = candidate;
-      text.erase(at, kSqlstateLength + after.size());
+      text.erase(at, kSqlstateLength + kAfter.size());
     }
   }
   return found;
@@ -87,8 +87,8 @@ std::int32_t report(const Failure& failure, weir_error_t* error) noexcept {
   copy_cut(filled.native_text, sizeof filled.native_text, failure.sqlstate);
   // A shorter error of an older host ends inside the message, which still has to end with a zero.
   const std::size_t bytes = std::min<std::size_t>(error->struct_size, sizeof filled);
-  constexpr std::size_t message_at = offsetof(weir_error_t, message);
-  if (bytes > message_at) copy_cut(filled.message, bytes - message_at, failure.message);
+  constexpr std::size_t kMessageAt = offsetof(weir_error_t, message);
+  if (bytes > kMessageAt) copy_cut(filled.message, bytes - kMessageAt, failure.message);
   std::memcpy(error, &filled, bytes);
   return failure.code;
 }

@@ -32,9 +32,9 @@ Integer number_at(const PGresult* result, int row, int column) {
   return number;
 }
 
-template <std::size_t size>
-void copy_cut(char (&target)[size], std::string_view text) {
-  const std::size_t length = std::min(text.size(), size - 1);
+template <std::size_t kSize>
+void copy_cut(char (&target)[kSize], std::string_view text) {
+  const std::size_t length = std::min(text.size(), kSize - 1);
   std::memcpy(target, text.data(), length);
   target[length] = '\0';
 }

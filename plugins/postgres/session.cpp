@@ -63,12 +63,10 @@ bool refuse_argument(Failure* failure, const char* what) {
 Session::Session(const Dsn& dsn, SessionOptions options, weir_reset_mode reset_mode)
     : dsn_(dsn), options_(std::move(options)), reset_mode_(reset_mode) {}
 
-Session::~Session() {
-  work_.emplace<std::monostate>();  // it may use conn_
-  if (conn_ == nullptr) return;
-  // Cut before PQfinish, whose Terminate then neither blocks nor arrives.
-  if (PQsocket(conn_) >= 0) shutdown(PQsocket(conn_), SHUT_RDWR);
-  PQfinish(std::exchange(conn_, nullptr));
+/// Cut before PQfinish, whose Terminate then neither blocks nor arrives.
+void Session::Cut::operator()(PGconn* conn) const {
+  if (PQsocket(conn) >= 0) shutdown(PQsocket(conn), SHUT_RDWR);
+  PQfinish(conn);
 }
 
 // ---- starting -----------------------------------------------------------------------------------
@@ -94,7 +92,7 @@ bool Session::begin(std::int32_t op, void* argument, Failure* failure) {
       return begin_cancel_token(argument_as<weir_cancel_token_t>(argument), failure);
     case WEIR_OP_CLOSE:
       work_.emplace<std::monostate>();  // ends what was under way while conn_ is still there
-      work_.emplace<Closing>(std::exchange(conn_, nullptr));
+      work_.emplace<Closing>(conn_.release());
       state_ = State::kClosed;
       return true;
     case WEIR_OP_PING:
@@ -137,12 +135,12 @@ bool Session::begin_connect(Failure* failure) {
   if (state_ != State::kNew || conn_ != nullptr) {
     return fail(failure, WEIR_BAD_ARGUMENT, "connect: this object was connected before");
   }
-  conn_ = work_.emplace<Connecting>().start(dsn_, options_);
+  conn_.reset(work_.emplace<Connecting>().start(dsn_, options_));
   if (conn_ == nullptr) return fail(failure, WEIR_OUT_OF_MEMORY, "connect: out of memory");
-  if (PQregisterEventProc(conn_, &Session::on_event, "weir", this) == 0) {
+  if (PQregisterEventProc(conn_.get(), &Session::on_event, "weir", this) == 0) {
     return fail(failure, WEIR_OUT_OF_MEMORY, "connect: cannot watch the session");
   }
-  default_receiver_ = PQsetNoticeReceiver(conn_, &Session::on_notice, this);
+  default_receiver_ = PQsetNoticeReceiver(conn_.get(), &Session::on_notice, this);
   return true;
 }
 
@@ -210,13 +208,13 @@ bool Session::is_ready_for_query(Failure* failure) const {
 }
 
 bool Session::send(const std::string& statement, Query::Rows rows, Failure* failure) {
-  return work_.emplace<Query>().start(conn_, statement.c_str(), name_of(op_), rows, failure) !=
-         Progress::kFailed;
+  return work_.emplace<Query>().start(conn_.get(), statement.c_str(), name_of(op_), rows,
+                                      failure) != Progress::kFailed;
 }
 
 bool Session::send_next_of_reset(Failure* failure) {
   // Two round trips: DISCARD ALL is refused inside a transaction and beside another statement.
-  if (PQtransactionStatus(conn_) != PQTRANS_IDLE) {
+  if (PQtransactionStatus(conn_.get()) != PQTRANS_IDLE) {
     return send("ROLLBACK", Query::Rows::kDiscard, failure);
   }
   if (!has_discarded_ && (is_dirty_ || reset_mode_ == WEIR_RESET_ALWAYS)) {
@@ -268,7 +266,7 @@ Progress Session::end_connect() {
 Progress Session::end_query(Failure* failure) {
   const Query& query = std::get<Query>(work_);
   if (query.error() != nullptr) {
-    *failure = statement_failure(query.error(), conn_);
+    *failure = statement_failure(query.error(), conn_.get());
     return Progress::kFailed;
   }
   if (op_ == WEIR_OP_RESET) {
@@ -293,7 +291,7 @@ Progress Session::read_answer(const PGresult* result, Failure* failure) {
     case WEIR_OP_CONFIRM_GONE: {
       GoneAnswer answer;
       is_understood = read_gone(result, &answer);
-      if (is_understood && answer.own_pid != PQbackendPID(conn_)) {
+      if (is_understood && answer.own_pid != PQbackendPID(conn_.get())) {
         // A proxy made up the pids that it told its clients; the server knows none of them.
         fail(failure, WEIR_NOT_SUPPORTED,
              "confirm_gone: something between here and the server changes session ids");
@@ -337,8 +335,7 @@ int Session::on_event(PGEventId event, void* info, void* self) {
       break;
     case PGEVT_CONNDESTROY:
       // By a lease, if it is still ours here: the object is gone and must not be touched again.
-      if (session->conn_ != nullptr) session->state_ = State::kFailed;
-      session->conn_ = nullptr;
+      if (session->conn_.release() != nullptr) session->state_ = State::kFailed;
       break;
     default:
       break;
@@ -355,24 +352,24 @@ void Session::note(const PGresult* result) {
 
 /// Takes the PGconn back from a lease: what it set in libpq itself, where no server can reset it.
 void Session::hold() {
-  PQsetNoticeReceiver(conn_, &Session::on_notice, this);
-  PQsetErrorVerbosity(conn_, PQERRORS_DEFAULT);
-  PQsetErrorContextVisibility(conn_, PQSHOW_CONTEXT_ERRORS);
-  PQuntrace(conn_);
-  PQsetnonblocking(conn_, 0);
+  PQsetNoticeReceiver(conn_.get(), &Session::on_notice, this);
+  PQsetErrorVerbosity(conn_.get(), PQERRORS_DEFAULT);
+  PQsetErrorContextVisibility(conn_.get(), PQSHOW_CONTEXT_ERRORS);
+  PQuntrace(conn_.get());
+  PQsetnonblocking(conn_.get(), 0);
 }
 
 /// Leaves the PGconn as a lease expects it, apart from notices: libpq would print them on stderr.
 void Session::hand_out() {
-  PQsetNoticeReceiver(conn_, default_receiver_, nullptr);
+  PQsetNoticeReceiver(conn_.get(), default_receiver_, nullptr);
   PQsetNoticeProcessor(
-      conn_, [](void*, const char*) {}, nullptr);
+      conn_.get(), [](void*, const char*) {}, nullptr);
 }
 
 /// Returns whether there were any.
 bool Session::drop_notifications() {
   bool had_some = false;
-  while (PGnotify* notification = PQnotifies(conn_)) {
+  while (PGnotify* notification = PQnotifies(conn_.get())) {
     PQfreemem(notification);
     had_some = true;
   }
@@ -405,7 +402,8 @@ std::uint32_t Session::condition(std::int32_t look) {
 std::uint32_t Session::local_condition() const {
   if (state_ != State::kOpen || said_farewell_) return WEIR_COND_BROKEN;
   std::uint32_t bits = 0;
-  switch (PQtransactionStatus(conn_)) {  // unknown as well when PQstatus() is not CONNECTION_OK
+  switch (
+      PQtransactionStatus(conn_.get())) {  // unknown as well when PQstatus() is not CONNECTION_OK
     case PQTRANS_IDLE:
       break;
     case PQTRANS_INTRANS:
@@ -418,8 +416,8 @@ std::uint32_t Session::local_condition() const {
     case PQTRANS_UNKNOWN:
       return WEIR_COND_BROKEN;
   }
-  if (PQpipelineStatus(conn_) != PQ_PIPELINE_OFF) bits |= WEIR_COND_UNREAD;
-  if (is_dirty_ || PQisnonblocking(conn_) != 0) bits |= WEIR_COND_DIRTY;
+  if (PQpipelineStatus(conn_.get()) != PQ_PIPELINE_OFF) bits |= WEIR_COND_UNREAD;
+  if (is_dirty_ || PQisnonblocking(conn_.get()) != 0) bits |= WEIR_COND_DIRTY;
   return bits;
 }
 
@@ -430,14 +428,14 @@ std::uint32_t Session::look_at_socket() {
   // look.
   for (int i = 0; i < 2; ++i) {
     char byte = 0;
-    const ssize_t n = recv(PQsocket(conn_), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    const ssize_t n = recv(PQsocket(conn_.get()), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) break;
-    if (n <= 0 || PQconsumeInput(conn_) == 0) {
+    if (n <= 0 || PQconsumeInput(conn_.get()) == 0) {
       state_ = State::kFailed;
       return WEIR_COND_BROKEN;
     }
     // Reads notices, changed parameters and notifications, which may come at any time.
-    static_cast<void>(PQisBusy(conn_));
+    static_cast<void>(PQisBusy(conn_.get()));
   }
   if (drop_notifications() && reset_mode_ != WEIR_RESET_TRANSACTION) is_dirty_ = true;
   hand_out();
@@ -451,13 +449,13 @@ std::uint32_t Session::look_at_socket() {
 int Session::fd() const {
   if (const auto* closing = std::get_if<Closing>(&work_)) return closing->fd();
   if (const auto* request = std::get_if<CancelRequest>(&work_)) return request->fd();
-  return conn_ != nullptr ? PQsocket(conn_) : -1;
+  return conn_ != nullptr ? PQsocket(conn_.get()) : -1;
 }
 
 void Session::abandon() {
   if (auto* closing = std::get_if<Closing>(&work_)) closing->abandon();
   work_.emplace<std::monostate>();
-  if (conn_ != nullptr) abandon_connection(std::exchange(conn_, nullptr));
+  if (conn_ != nullptr) abandon_connection(conn_.release());
   state_ = State::kClosed;
 }
 

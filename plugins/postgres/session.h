@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -31,7 +32,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   /// A session still open is cut without a goodbye.
-  ~Session();
+  ~Session() = default;
 
   /// Begins an operation: weir_op, its argument, a monotonic deadline. False: see *failure.
   /// WEIR_OP_CLOSE may come at any time and ends what was under way.
@@ -40,7 +41,7 @@ class Session {
   Progress step(Failure* failure);
 
   [[nodiscard]] int fd() const;
-  [[nodiscard]] PGconn* native() const { return conn_; }
+  [[nodiscard]] PGconn* native() const { return conn_.get(); }
   /// Bits of weir_condition. Only weir_look WEIR_LOOK_AT_SOCKET makes system calls.
   [[nodiscard]] std::uint32_t condition(std::int32_t look);
   /// Closes this process's descriptor, unheard by the server.
@@ -53,6 +54,9 @@ class Session {
 
  private:
   enum class State { kNew, kOpen, kFailed, kClosed };
+  struct Cut {
+    void operator()(PGconn* conn) const;
+  };
 
   // Starting an operation; false: it could not begin.
   bool begin(std::int32_t op, void* argument, Failure* failure);
@@ -88,7 +92,7 @@ class Session {
   const weir_reset_mode reset_mode_;
 
   State state_ = State::kNew;
-  PGconn* conn_ = nullptr;
+  std::unique_ptr<PGconn, Cut> conn_;
   std::optional<SessionToken> token_;  // constant once connected
 
   PQnoticeReceiver default_receiver_ = nullptr;  // libpq's

@@ -1,0 +1,154 @@
+// The postgres driver's parts that decide something from bytes or text, one by one, without a
+// server.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "plugins/postgres/failure.h"
+#include "plugins/postgres/key_trace.h"
+#include "plugins/postgres/tags.h"
+#include "plugins/postgres/token.h"
+
+namespace weir::postgres {
+namespace {
+
+SessionToken token_of_a_unix_server() {
+  SessionToken token;
+  token.pid = 4123;
+  token.cancel_key = 0xfeedbeef;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, "/run/postgresql/.s.PGSQL.5432");
+  token.address.size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(address.sun_path) + 1);
+  std::memcpy(&token.address.storage, &address, sizeof address);
+  return token;
+}
+
+}  // namespace
+
+TEST(PostgresTags, CountAnUnknownTagAsATrace) {
+  EXPECT_TRUE(may_leave_traces(PGRES_COMMAND_OK, "FROBNICATE"));
+  EXPECT_TRUE(may_leave_traces(PGRES_COMMAND_OK, ""));
+  EXPECT_TRUE(may_leave_traces(PGRES_TUPLES_OK, "SELECTED 1"));
+  EXPECT_TRUE(may_leave_traces(PGRES_BAD_RESPONSE, "SELECT 1"));
+}
+
+TEST(PostgresTags, TellASelectWithRowsFromOneThatMadeATable) {
+  EXPECT_FALSE(may_leave_traces(PGRES_TUPLES_OK, "SELECT 3"));
+  EXPECT_TRUE(may_leave_traces(PGRES_COMMAND_OK, "SELECT 3"));
+}
+
+TEST(PostgresToken, SurvivesTheWayThroughBytes) {
+  const SessionToken token = token_of_a_unix_server();
+  const auto back = SessionToken::from_bytes(token.to_bytes());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->pid, token.pid);
+  EXPECT_EQ(back->cancel_key, token.cancel_key);
+  EXPECT_EQ(back->address, token.address);
+}
+
+TEST(PostgresToken, KnowsThatThereIsNoKey) {
+  SessionToken token = token_of_a_unix_server();
+  token.cancel_key.reset();
+  const auto back = SessionToken::from_bytes(token.to_bytes());
+  ASSERT_TRUE(back);
+  EXPECT_FALSE(back->cancel_key);
+}
+
+TEST(PostgresToken, IsRefusedUnlessEveryFieldIsRight) {
+  const weir_token_t good = token_of_a_unix_server().to_bytes();
+  for (std::uint32_t size = 0; size <= WEIR_TOKEN_MAX + 1; ++size) {
+    weir_token_t other = good;
+    other.size = size;
+    EXPECT_EQ(SessionToken::from_bytes(other).has_value(), size == good.size) << size;
+  }
+  // Magic, version, has_key, sign of the pid, length and family of the address.
+  for (const std::size_t at : {0U, 1U, 2U, 3U, 7U, 12U, 13U, 14U, 15U}) {
+    weir_token_t other = good;
+    other.bytes[at] ^= 0xff;
+    EXPECT_FALSE(SessionToken::from_bytes(other)) << at;
+  }
+}
+
+TEST(PostgresKeyTrace, ReadsTheKeyFromItsLineOnly) {
+  const auto key = parse_key_line("B\t12\tBackendKeyData\t 4123 -559038737");
+  ASSERT_TRUE(key);
+  EXPECT_EQ(key->pid, 4123);
+  EXPECT_EQ(key->key, 0xdeadbeef);
+  for (const char* const line :
+       {"", "B\t12\tBackendKeyData\t", "B\t12\tBackendKeyData\t 1", "B\t12\tBackendKeyData\t 1 2 3",
+        "F\t12\tBackendKeyData\t 1 2", "B\t5\tReadyForQuery\t I",
+        "B\t12\tBackendKeyData\t NNNN NNNN", "B\t12\tBackendKeyData\t 1 99999999999",
+        "2026-01-01\tB\t12\tBackendKeyData\t 1 2"}) {
+    EXPECT_FALSE(parse_key_line(line)) << line;
+  }
+}
+
+TEST(PostgresFailure, FindsTheSqlstateOfAConnectionInAnyLanguage) {
+  const Failure english = connect_failure(
+      "connection to server on socket \"/s\" failed: FATAL:  53300: sorry, too many clients "
+      "already\n"
+      "LOCATION:  InitProcess, proc.c:356\n",
+      false);
+  EXPECT_EQ(english.code, WEIR_SERVER_FULL);
+  EXPECT_EQ(english.sqlstate, "53300");
+  EXPECT_EQ(
+      english.message,
+      "connection to server on socket \"/s\" failed: FATAL:  sorry, too many clients already");
+  const Failure german = connect_failure(
+      "Verbindung fehlgeschlagen: SCHWERWIEGEND:  28P01: Anmeldung fehlgeschlagen\n"
+      "TIP:  Siehe Log.\n"
+      "ORT:  auth_failed, auth.c:331\n",
+      false);
+  EXPECT_EQ(german.code, WEIR_AUTH_FAILED);
+  EXPECT_EQ(
+      german.message,
+      "Verbindung fehlgeschlagen: SCHWERWIEGEND:  Anmeldung fehlgeschlagen; TIP:  Siehe Log.");
+}
+
+TEST(PostgresFailure, CountsAServerThatStartsAsOneThatCannotBeReached) {
+  const Failure failure =
+      connect_failure("FATAL:  57P03: the database system is starting up", false);
+  EXPECT_EQ(failure.code, WEIR_CONNECT_FAILED);
+  EXPECT_EQ(failure.sqlstate, "57P03");
+}
+
+TEST(PostgresFailure, TakesTheLastHostsReason) {
+  const Failure failure = connect_failure(
+      "connection to server at \"a\" failed: Connection refused\n\tIs the server running?\n"
+      "connection to server at \"b\" failed: FATAL:  28000: no pg_hba.conf entry\n",
+      false);
+  EXPECT_EQ(failure.code, WEIR_AUTH_FAILED);
+}
+
+TEST(PostgresFailure, CountsAMissingPasswordAsAnAuthenticationFailure) {
+  EXPECT_EQ(connect_failure("fe_sendauth: no password supplied\n", true).code, WEIR_AUTH_FAILED);
+  EXPECT_EQ(connect_failure("timeout\n", false).code, WEIR_CONNECT_FAILED);
+}
+
+TEST(PostgresFailure, WritesNothingPastTheHostsError) {
+  struct {
+    weir_error_t error;
+    char behind[8];
+  } memory;
+  for (const std::size_t size : {sizeof(weir_error_t), offsetof(weir_error_t, message) + 4,
+                                 offsetof(weir_error_t, message), std::size_t{8}}) {
+    std::memset(&memory, 0x5a, sizeof memory);
+    memory.error.struct_size = static_cast<std::uint32_t>(size);
+    EXPECT_EQ(report({WEIR_TIMEOUT, std::string(2000, 'm'), "57014"}, &memory.error), WEIR_TIMEOUT);
+    const auto* const bytes = reinterpret_cast<const char*>(&memory);
+    for (std::size_t i = size; i < sizeof memory; ++i)
+      ASSERT_EQ(bytes[i], 0x5a) << size << " " << i;
+    EXPECT_EQ(memory.error.code, WEIR_TIMEOUT);
+    if (size > offsetof(weir_error_t, message)) {
+      EXPECT_EQ(bytes[size - 1], '\0');
+    }
+  }
+  EXPECT_EQ(report({WEIR_TIMEOUT, "", ""}, nullptr), WEIR_TIMEOUT);
+}
+
+}  // namespace weir::postgres

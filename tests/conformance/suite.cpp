@@ -1,0 +1,90 @@
+#include "conformance/suite.h"
+
+#include <poll.h>
+
+#include <atomic>
+#include <utility>
+
+namespace weir::test {
+namespace {
+
+// A driver is initialised once per process with a log that lives for ever; tests come and go.
+std::atomic<DriverSuite*> current = nullptr;
+
+}  // namespace
+
+void DriverSuite::sink(void* /*context*/, std::int32_t /*level*/, const char* line) {
+  if (DriverSuite* suite = current.load()) suite->hear(line);
+}
+
+void DriverSuite::SetUp() {
+  static Log& log = *new Log(&DriverSuite::sink, nullptr, LogLevel::kDebug);
+  current = this;
+  subject_ = GetParam()();
+  auto loaded = driver::Driver::load(subject_->name(), {subject_->directory()}, log);
+  ASSERT_TRUE(loaded.ok()) << loaded.status().to_string();
+  driver_ = loaded.value();
+  dsn_ = std::make_unique<Dsn>(parse(subject_->dsn()));
+}
+
+void DriverSuite::TearDown() {
+  current = nullptr;
+  const std::lock_guard lock(mutex_);
+  EXPECT_EQ(said_.find(subject_->secret()), std::string::npos) << said_;
+}
+
+void DriverSuite::hear(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  said_ += text + "\n";
+}
+
+Status DriverSuite::heard(Status status) {
+  hear(status.to_string() + " " + status.native_text());
+  return status;
+}
+
+Dsn DriverSuite::parse(const std::string& text) {
+  auto dsn = Dsn::parse(*driver_, text);
+  EXPECT_TRUE(dsn.ok()) << heard(dsn.status()).to_string();
+  hear(dsn.value().display());
+  hear(dsn.value().server_identity());
+  return std::move(dsn).value();
+}
+
+Connection DriverSuite::make(const Dsn& dsn, weir_reset_mode mode, const char* client_name) {
+  weir_conn_options_t options{};
+  options.struct_size = sizeof options;
+  options.client_name = client_name;
+  options.reset_mode = mode;
+  auto connection = Connection::open(dsn, options);
+  EXPECT_TRUE(connection.ok()) << heard(connection.status()).to_string();
+  return std::move(connection).value();
+}
+
+Connection DriverSuite::connect(weir_reset_mode mode, const char* client_name) {
+  Connection connection = make(*dsn_, mode, client_name);
+  run(connection, WEIR_OP_CONNECT);
+  return connection;
+}
+
+bool DriverSuite::eventually(const std::function<bool()>& condition) {
+  const Deadline deadline = soon();
+  while (!condition()) {
+    if (deadline.passed(monotonic_ns())) return false;
+    poll(nullptr, 0, 1);
+  }
+  return true;
+}
+
+void DriverSuite::run(Connection& connection, weir_op op, void* argument) {
+  const Status status = heard(connection.run(op, argument, soon()));
+  EXPECT_TRUE(status.ok()) << "operation " << op << ": " << status.to_string();
+}
+
+Status DriverSuite::execute(Connection& connection, const std::string& statement,
+                            Deadline deadline) {
+  weir_execute_t argument{sizeof argument, statement.c_str()};
+  return heard(connection.run(WEIR_OP_EXECUTE, &argument, deadline));
+}
+
+}  // namespace weir::test

@@ -1,0 +1,71 @@
+// DriverSuite: the fixture of the conformance suite. Each test has a server of its own and speaks
+// to the driver through core/driver, as the pool does.
+//
+// Whatever the driver says, in a Status or to the log, is kept; no test passes if a secret is in
+// it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "conformance/driver_under_test.h"
+#include "driver/connection.h"
+#include "driver/plugin.h"
+
+namespace weir::test {
+
+using driver::Connection;
+using driver::Dsn;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// Long enough for anything that works, on a loaded machine.
+inline Deadline soon() { return Deadline::after(seconds(20)); }
+
+class DriverSuite : public testing::TestWithParam<MakeDriverUnderTest> {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  [[nodiscard]] DriverUnderTest& subject() { return *subject_; }
+  [[nodiscard]] const driver::Driver& driver() const { return *driver_; }
+
+  /// The parsed DSN; the test fails if it is refused.
+  Dsn parse(const std::string& text);
+  /// An unconnected object.
+  Connection make(const Dsn& dsn, weir_reset_mode mode = WEIR_RESET_TRACKED,
+                  const char* client_name = "conformance");
+  /// A connected one to subject().dsn().
+  Connection connect(weir_reset_mode mode = WEIR_RESET_TRACKED,
+                     const char* client_name = "conformance");
+
+  /// Keeps what `status` says for the search for secrets, and passes it on.
+  Status heard(Status status);
+  void hear(const std::string& text);
+
+  /// Whether `condition` becomes true within the time that soon() allows.
+  static bool eventually(const std::function<bool()>& condition);
+
+  /// Runs `op`; the test fails unless it works.
+  void run(Connection& connection, weir_op op, void* argument = nullptr);
+  Status execute(Connection& connection, const std::string& statement, Deadline deadline = soon());
+
+ private:
+  static void sink(void* self, std::int32_t level, const char* line);
+
+  std::unique_ptr<DriverUnderTest> subject_;
+  const driver::Driver* driver_ = nullptr;
+  std::unique_ptr<Dsn> dsn_;
+  std::mutex mutex_;
+  std::string said_;  // guarded by mutex_
+};
+
+}  // namespace weir::test

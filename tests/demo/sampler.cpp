@@ -1,0 +1,26 @@
+#include "demo/sampler.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "demo/query.h"
+
+namespace weir::demo {
+
+Child start_sampler(const std::string& dsn, const std::string& role, Board& board) {
+  return Child([&board, dsn, role]() -> int {
+    const OwnConnection connection(PQconnectdb(dsn.c_str()));
+    if (PQstatus(connection.get()) != CONNECTION_OK) {
+      throw std::runtime_error(PQerrorMessage(connection.get()));
+    }
+    const std::string sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = '" + role + "'";
+    for (;;) {
+      const std::uint32_t sessions = query_number(connection.get(), sql.c_str());
+      board.server_now().store(sessions);
+      board.server_max().store(std::max(sessions, board.server_max().load()));
+      board.samples().fetch_add(1);
+    }
+  });
+}
+
+}  // namespace weir::demo

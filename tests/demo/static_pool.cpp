@@ -1,0 +1,69 @@
+#include "demo/static_pool.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace weir::demo {
+
+std::uint32_t static_share(std::uint32_t quota, std::uint32_t workers, std::uint32_t worker) {
+  const std::uint32_t share = quota / workers + (worker < quota % workers ? 1 : 0);
+  return std::max(share, 1U);
+}
+
+StaticPool::StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge)
+    : conninfo_(std::move(conninfo)), size_(size), board_(board), gauge_(gauge) {}
+
+End StaticPool::serve(std::uint64_t deadline_ns, std::uint32_t hold_us) {
+  OwnConnection connection;
+  {
+    const Counted waiting(gauge_.waiting);
+    if (!take(deadline_ns, connection)) return End::kTimedOut;
+    if (connection == nullptr) connection = open();
+  }
+  if (connection == nullptr) {
+    give_back(nullptr);
+    return End::kFailed;
+  }
+  const Counted used(gauge_.used);
+  const std::string error = run_query(connection.get(), hold_us);
+  if (!error.empty()) {
+    board_.note_error(error.c_str());
+    connection.reset();
+  }
+  give_back(std::move(connection));
+  return error.empty() ? End::kServed : End::kFailed;
+}
+
+bool StaticPool::take(std::uint64_t deadline_ns, OwnConnection& connection) {
+  // steady_clock is CLOCK_MONOTONIC here, the clock of the deadline.
+  const std::chrono::steady_clock::time_point deadline{std::chrono::nanoseconds(deadline_ns)};
+  std::unique_lock lock(mutex_);
+  if (!free_.wait_until(lock, deadline, [this] { return taken_ < size_; })) return false;
+  ++taken_;
+  if (!idle_.empty()) {
+    connection = std::move(idle_.back());
+    idle_.pop_back();
+    gauge_.idle.store(static_cast<std::uint32_t>(idle_.size()));
+  }
+  return true;
+}
+
+void StaticPool::give_back(OwnConnection connection) {
+  {
+    const std::lock_guard lock(mutex_);
+    --taken_;
+    if (connection != nullptr) idle_.push_back(std::move(connection));
+    gauge_.idle.store(static_cast<std::uint32_t>(idle_.size()));
+  }
+  free_.notify_one();
+}
+
+OwnConnection StaticPool::open() {
+  OwnConnection connection(PQconnectdb(conninfo_.c_str()));
+  if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
+  board_.note_error(PQerrorMessage(connection.get()));
+  return nullptr;
+}
+
+}  // namespace weir::demo

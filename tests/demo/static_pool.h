@@ -1,0 +1,44 @@
+// The usual way: every worker has a pool of its own, so many connections and no more, and its
+// threads wait for one another. What a mutex, a condition variable and a vector give.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "demo/query.h"
+#include "demo/source.h"
+
+namespace weir::demo {
+
+/// This worker's part when `quota` connections are divided among `workers`: the remainder goes to
+/// the first ones, and everybody gets at least one.
+[[nodiscard]] std::uint32_t static_share(std::uint32_t quota, std::uint32_t workers,
+                                         std::uint32_t worker);
+
+class StaticPool final : public Source {
+ public:
+  /// Connections are opened when first needed, as weir does it too.
+  StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge);
+  End serve(std::uint64_t deadline_ns, std::uint32_t hold_us) override;
+
+ private:
+  /// An idle connection, or null when the caller is to open one; false after the deadline.
+  bool take(std::uint64_t deadline_ns, OwnConnection& connection);
+  void give_back(OwnConnection connection);
+  [[nodiscard]] OwnConnection open();
+
+  const std::string conninfo_;
+  const std::uint32_t size_;
+  Board& board_;
+  Gauge& gauge_;
+
+  std::mutex mutex_;
+  std::condition_variable free_;     // with mutex_
+  std::vector<OwnConnection> idle_;  // guarded by mutex_
+  std::uint32_t taken_ = 0;          // guarded by mutex_: lent or being opened
+};
+
+}  // namespace weir::demo

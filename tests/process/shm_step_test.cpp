@@ -1,0 +1,305 @@
+// A worker killed, or standing still for a while, between any two instructions of a protocol step:
+// the others go on, and in the end every place, permit and row of the line is free.
+//
+// Random kills hardly ever hit the windows that matter; these all do, with stride 1. By default
+// strides are chosen for a few seconds a scenario; WEIR_STEP_STRIDE=1 takes every instruction.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shm/permits.h"
+#include "shm/reaper.h"
+#include "single_step.h"
+#include "support/room_user.h"
+#include "support/shm_world.h"
+
+namespace weir::shm {
+namespace {
+
+using namespace std::chrono_literals;
+using test::count_places;
+using test::RoomUser;
+using test::ShmWorld;
+using test::SingleStep;
+using test::WorkerProcess;
+
+// How many points each scenario tries by default.
+constexpr long kTrials = 60;
+
+enum class Fate { kKilled, kStopped };
+
+/// One small segment with two pools of one place each: alone, or on one permit. Two casts act on
+/// it: `actor`, in the traced child, and `me`, in the test.
+struct Stage {
+  explicit Stage(bool shared) : a(declare("a", shared)), b(declare("b", shared)) {}
+
+  PoolRef declare(const char* name, bool shared) {
+    PoolDeclaration declaration;
+    declaration.name = name;
+    declaration.driver = "fake";
+    declaration.max = 1;
+    declaration.quota = shared ? world.quota(me->id(), 1) : kNone;
+    declaration.permit_quantum_ms = 0;
+    return world.pool(me->id(), declaration);
+  }
+  bool is_clean() const {
+    return count_places(a, PlaceState::kFree) == 1 && count_places(b, PlaceState::kFree) == 1 &&
+           test::count_held_permits(a) == 0 && test::count_waiters(world.segment()) == 0;
+  }
+
+  ShmWorld world{{.workers = 4,
+                  .waiters = 4,
+                  .quotas = 1,
+                  .pools = 2,
+                  .places = 4,
+                  .permits = 4,
+                  .stats_per_worker = 1,
+                  .events_per_worker = 1}};
+  std::unique_ptr<Membership> me = world.join("me");
+  PoolRef a, b;
+
+  // The child's part; meaningless in the test.
+  std::unique_ptr<Membership> actor;
+  std::optional<Room> room;
+  std::optional<Waiter> waiter;
+
+  // The test's part; meaningless in the child, except for what it held when the child was forked.
+  std::optional<Room> my_room;
+  std::optional<Waiter> my_waiter, my_other_waiter;
+};
+
+struct Scenario {
+  const char* name;
+  bool shared = false;
+  std::function<void(Stage&)> first = [](Stage&) {};    // the test, before the child is there
+  std::function<void(Stage&)> prepare = [](Stage&) {};  // the child, joined
+  std::function<void(Stage&)> then = [](Stage&) {};     // the test, while the child stands before
+  std::function<void(Stage&)> act;                      // the child, step by step
+  // The pool in which the test waits, or wants a room, at the end.
+  PoolRef Stage::*wanted = &Stage::a;
+};
+
+std::optional<Waiter> enter(const PoolRef& pool, const Membership& worker) {
+  return Waiter::enter(pool, worker.id(), Deadline::never(), "step", 0);
+}
+
+void leave(const PoolRef& pool, const Membership& worker, const Room& room) {
+  leave_room(pool, worker.id(), room.place, room.word);
+}
+
+// A worker that occupied the place of pool a and died.
+void let_somebody_die_with_the_place(Stage& stage) {
+  WorkerProcess victim([&] {
+    const auto worker = stage.world.join("victim");
+    const bool took = take_room(stage.a, worker->id()).has_value();
+    raise(SIGKILL);
+    return took ? 0 : 1;
+  });
+  WEIR_CHECK(victim.wait() == -SIGKILL);
+}
+
+std::vector<Scenario> scenarios() {
+  return {
+      {.name = "ReleaseToAWaiter",
+       .prepare = [](Stage& s) { s.room = take_room(s.a, s.actor->id()); },
+       .then = [](Stage& s) { s.my_waiter = enter(s.a, *s.me); },
+       .act = [](Stage& s) { leave(s.a, *s.actor, *s.room); }},
+      {.name = "ReleaseToAWaiterOfAnotherPool",
+       .shared = true,
+       .prepare = [](Stage& s) { s.room = take_room(s.a, s.actor->id()); },
+       .then = [](Stage& s) { s.my_waiter = enter(s.b, *s.me); },
+       .act = [](Stage& s) { leave(s.a, *s.actor, *s.room); },
+       .wanted = &Stage::b},
+      {.name = "TakeAndReleaseOfAQuota",
+       .shared = true,
+       .act =
+           [](Stage& s) {
+             s.room = take_room(s.a, s.actor->id());
+             if (s.room) leave(s.a, *s.actor, *s.room);
+           },
+       .wanted = &Stage::b},
+      {.name = "AcceptAnOffer",
+       .first = [](Stage& s) { s.my_room = take_room(s.a, s.me->id()); },
+       .prepare = [](Stage& s) { s.waiter = enter(s.a, *s.actor); },
+       .then = [](Stage& s) { leave(s.a, *s.me, *s.my_room); },
+       .act =
+           [](Stage& s) {
+             s.room = accept_offer(s.a, s.actor->id(), *s.waiter, s.waiter->word());
+             (void)s.waiter->leave(s.waiter->word());
+           }},
+      {.name = "EnterAndMatch",
+       .act =
+           [](Stage& s) {
+             s.waiter = enter(s.a, *s.actor);
+             match(s.a, s.actor->id());
+           }},
+      {.name = "EnterAndMatchForAnother",
+       .then = [](Stage& s) { s.my_waiter = enter(s.a, *s.me); },
+       .act =
+           [](Stage& s) {
+             s.waiter = enter(s.a, *s.actor);
+             match(s.a, s.actor->id());
+           }},
+      {.name = "MatchForAnotherPool",
+       .shared = true,
+       .then = [](Stage& s) { s.my_waiter = enter(s.b, *s.me); },
+       .act = [](Stage& s) { match(s.a, s.actor->id()); },
+       .wanted = &Stage::b},
+      {.name = "TakeBackAClaim",
+       .prepare = [](Stage& s) { s.waiter = enter(s.a, *s.actor); },
+       .then =
+           [](Stage& s) {
+             // A giver that died between claiming and offering; the place is free again.
+             WEIR_CHECK(claim(s.a, *look_at_line(s.a, s.me->id()).oldest, 0));
+             s.my_waiter = enter(s.a, *s.me);
+           },
+       .act =
+           [](Stage& s) {
+             const WaiterWord seen = s.waiter->word();
+             if (s.waiter->take_back(seen)) {
+               s.room = accept_offer(s.a, s.actor->id(), *s.waiter, seen);
+               raise_demand(s.a);
+               match(s.a, s.actor->id());
+             }
+           }},
+      {.name = "RevokeAnOffer",
+       .first =
+           [](Stage& s) {
+             s.my_room = take_room(s.a, s.me->id());
+             s.my_other_waiter = enter(s.a, *s.me);  // is offered the place and does not take it
+             leave(s.a, *s.me, *s.my_room);
+           },
+       .then = [](Stage& s) { s.my_waiter = enter(s.a, *s.me); },
+       .act =
+           [](Stage& s) {
+             revoke_offers(s.a, s.actor->id(), monotonic_ns() + 2 * kOfferPatienceNs);
+           }},
+      {.name = "Reap",
+       .prepare = let_somebody_die_with_the_place,
+       .then = [](Stage& s) { s.my_waiter = enter(s.a, *s.me); },
+       .act = [](Stage& s) { (void)reap(s.world.segment(), s.actor->id()); }},
+      {.name = "SettleWhatLingers",
+       .shared = true,
+       .prepare =
+           [](Stage& s) {
+             let_somebody_die_with_the_place(s);
+             (void)reap(s.world.segment(), s.actor->id());
+           },
+       .then = [](Stage& s) { s.my_waiter = enter(s.b, *s.me); },
+       .act = [](Stage& s) { settle_lingering(s.a, s.actor->id(), 0, test::place_word(s.a, 0)); },
+       .wanted = &Stage::b},
+  };
+}
+
+struct Case {
+  Scenario scenario;
+  Fate fate;
+};
+
+void PrintTo(const Case& tried, std::ostream* out) { *out << tried.scenario.name; }
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const Scenario& scenario : scenarios()) {
+    all.push_back({scenario, Fate::kKilled});
+    all.push_back({scenario, Fate::kStopped});
+  }
+  return all;
+}
+
+class Step : public ::testing::TestWithParam<Case> {
+ protected:
+  /// The child after `n` instructions of its part, then the fate, then what the others make of it.
+  /// False if its part was over before.
+  bool try_at(Stage& stage, long n) {
+    const Scenario& scenario = GetParam().scenario;
+    stage.my_room.reset();
+    stage.my_waiter.reset();
+    stage.my_other_waiter.reset();
+    scenario.first(stage);
+    SingleStep child(
+        [&] {
+          stage.actor = stage.world.join("actor");
+          scenario.prepare(stage);
+        },
+        [&] { scenario.act(stage); });
+    scenario.then(stage);
+    const bool midway = child.advance(n);
+
+    const PoolRef& pool = stage.*scenario.wanted;
+    RoomUser me(pool, *stage.me);
+    if (GetParam().fate == Fate::kStopped && midway) {
+      // It may hold what I want: go on without it for a moment, then see it wake up in another
+      // world.
+      if (!stage.my_waiter) stage.my_waiter = me.enter(Deadline::never());
+      auto early = me.wait(*stage.my_waiter, Deadline::after(3ms));
+      stage.my_waiter.reset();
+      child.finish();
+      if (early) {
+        EXPECT_EQ(test::place_word(pool, early->place), early->word) << "lost while it was mine";
+        me.release(*early);
+      }
+    }
+    child.kill();
+
+    const Deadline patience = Deadline::after(10s);
+    const auto room = stage.my_waiter ? me.wait(*stage.my_waiter, patience) : me.acquire(patience);
+    EXPECT_TRUE(room) << "the one who waits got nothing";
+    if (room) me.release(*room);
+    if (stage.my_other_waiter) {
+      RoomUser other(stage.a, *stage.me);
+      if (const auto late = other.leave_line(*stage.my_other_waiter)) other.release(*late);
+    }
+    RoomUser in_a(stage.a, *stage.me), in_b(stage.b, *stage.me);
+    EXPECT_TRUE(test::poll_until([&] {
+      in_a.tick();
+      in_b.tick();
+      return stage.is_clean();
+    })) << "something is lost";
+    EXPECT_TRUE(stage.world.segment().usable().ok());
+    return midway;
+  }
+};
+
+TEST_P(Step, OfAWorkerThatIsInterruptedAnywhereLosesNothing) {
+  Stage stage(GetParam().scenario.shared);
+  long length = 0;
+  {
+    // How long it is, undisturbed.
+    Stage rehearsal(GetParam().scenario.shared);
+    GetParam().scenario.first(rehearsal);
+    SingleStep child(
+        [&] {
+          rehearsal.actor = rehearsal.world.join("actor");
+          GetParam().scenario.prepare(rehearsal);
+        },
+        [&] { GetParam().scenario.act(rehearsal); });
+    GetParam().scenario.then(rehearsal);
+    while (child.advance(1)) ++length;
+  }
+  const char* asked = std::getenv("WEIR_STEP_STRIDE");  // NOLINT(concurrency-mt-unsafe)
+  const long stride = std::max(1L, asked == nullptr ? length / kTrials : std::atol(asked));
+  long trials = 0;
+  // Not always the same points: a different start within the stride each day it runs.
+  for (long n = static_cast<long>(monotonic_ns() % static_cast<std::uint64_t>(stride));
+       try_at(stage, n) && !HasFailure(); n += stride) {
+    ++trials;
+  }
+  EXPECT_GE(trials, std::min(length / stride, kTrials) / 2);
+  RecordProperty("instructions", static_cast<int>(length));
+  std::printf("%ld instructions, every %ld, %ld trials\n", length, stride, trials);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Step, ::testing::ValuesIn(cases()), [](const auto& one) {
+  return std::string(one.param.scenario.name) +
+         (one.param.fate == Fate::kKilled ? "Killed" : "Stopped");
+});
+
+}  // namespace
+}  // namespace weir::shm
