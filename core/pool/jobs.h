@@ -32,7 +32,7 @@ struct Job {
     kClose,    // place is CLOSING: say goodbye, wait for the server, then free it
     kOpen,     // place is OPENING: go on connecting, then IDLE
     kCheck,    // place is USED by us: ping, then IDLE
-    kConfirm,  // place is USED by us: ask over it whether `target` is gone
+    kConfirm,  // place is USED by us: ask over it about what lingers, `target` by `target`
     kCancel,   // no place: make the session `token` end
   };
   /// What an operation reads and writes while it runs; stays where it is.

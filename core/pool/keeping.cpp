@@ -14,7 +14,7 @@ constexpr std::uint64_t kSecond = 1'000 * kMillisecond;
 // How soon a dead worker's session is asked about again: a server needs a median of 5.6 ms to
 // notice.
 constexpr std::uint64_t kFirstPauseNs = 1 * kMillisecond;
-constexpr std::uint64_t kLongestPauseNs = 50 * kMillisecond;
+constexpr std::uint64_t kLongestPauseNs = 20 * kMillisecond;
 // Without anybody to ask: how long a server may need to notice that an idle session's client is
 // gone.
 constexpr milliseconds kLingerIdle{50};
@@ -58,7 +58,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
     if (quantum_ends > now_ns) next_ns = std::min(next_ns, quantum_ends);
   }
   for (const Lingering& one : lingering_) {
-    if (one.word != 0 && !one.asking) next_ns = std::min(next_ns, one.next_try_ns);
+    if (one.word != 0) next_ns = std::min(next_ns, one.next_try_ns);
   }
   return next_ns;
 }
@@ -86,6 +86,10 @@ Status Pool::start_job(Job& job, std::uint64_t now_ns) {
       return connection.start(WEIR_OP_PING, nullptr, job.deadline);
     case Job::Kind::kConfirm:
       job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.target = next_to_ask_about();
+      if (job.target == kNoPlace) return Status();
+      job.target_word = lingering_[job.target].word;
+      copy_token(ref().info(job.target).load_token(), job.argument->token);
       job.argument->confirm = {sizeof(weir_confirm_gone_t), &job.argument->token, 0};
       return connection.start(WEIR_OP_CONFIRM_GONE, &job.argument->confirm, job.deadline);
     case Job::Kind::kCancel:
@@ -99,6 +103,10 @@ Status Pool::start_job(Job& job, std::uint64_t now_ns) {
   return Status();
 }
 
+bool Pool::has_nothing_to_do(const Job& job) {
+  return job.kind == Job::Kind::kConfirm && job.target == kNoPlace;
+}
+
 void Pool::step_jobs(std::uint64_t now_ns) {
   std::list<Job>& running = jobs_.collect();
   for (auto job = running.begin(); job != running.end();) {
@@ -107,7 +115,7 @@ void Pool::step_jobs(std::uint64_t now_ns) {
     if (!job->started) status = start_job(*job, now_ns);
     if (!status.ok()) {
       step = Step::kError;
-    } else if (connection_of(*job).is_open()) {
+    } else if (connection_of(*job).is_open() && !has_nothing_to_do(*job)) {
       step = job->kind == Job::Kind::kOpen ? step_connect(*job, &status)
                                            : connection_of(*job).step(&status);
     }
@@ -147,22 +155,9 @@ void Pool::finish_job(Job& job, const Status& status) {
       }
       return;
     }
-    case Job::Kind::kConfirm: {
-      Lingering& asked = lingering_[job.target];
-      asked.asking = false;
-      const std::uint64_t now_ns = monotonic_ns();
-      asked.pause_ns = std::clamp(asked.pause_ns * 2, kFirstPauseNs, kLongestPauseNs);
-      asked.next_try_ns = now_ns + asked.pause_ns;
-      if (status.ok() && job.argument->confirm.gone != 0 && asked.word == job.target_word) {
-        settle(job.target, PlaceWord(job.target_word));
-      }
-      if (status.ok()) {
-        serve(job.place);
-      } else {
-        start_closing(job.place, PlaceState::kUsed);
-      }
+    case Job::Kind::kConfirm:
+      finish_confirm(job, status);
       return;
-    }
     case Job::Kind::kCancel:
       if (!status.ok()) {
         parts_.log.warn("cancel_failed", {{"pool", config_.name}, {"error", status.message()}});
@@ -211,34 +206,93 @@ void Pool::settle(PlaceIndex place, PlaceWord word) {
                                       {"cause", static_cast<int>(word.linger_cause())}});
 }
 
+// What this worker knows of a place that lingers, if it is time to look at it again; else null.
+Pool::Lingering* Pool::due_lingering(PlaceIndex place, std::uint64_t now_ns) {
+  Lingering& seen = lingering_[place];
+  const PlaceWord word(cell(place).load());
+  if (word.state() != PlaceState::kLingering) {
+    seen = Lingering{};
+    return nullptr;
+  }
+  if (seen.word != word.raw()) seen = Lingering{word.raw(), now_ns, now_ns, 0, 0, false};
+  return now_ns < seen.next_try_ns ? nullptr : &seen;
+}
+
 void Pool::settle_lingering_places(std::uint64_t now_ns) {
+  bool would_ask = false;
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
-    Lingering& seen = lingering_[place];
-    const PlaceWord word(cell(place).load(std::memory_order_relaxed));
-    if (word.state() != PlaceState::kLingering) {
-      if (!seen.asking) seen = Lingering{};
-      continue;
-    }
-    if (seen.asking) continue;
-    if (seen.word != word.raw()) seen = Lingering{word.raw(), now_ns, now_ns, 0, false, false};
-    if (now_ns < seen.next_try_ns) continue;
+    Lingering* const seen = due_lingering(place, now_ns);
+    if (seen == nullptr) continue;
+    const PlaceWord word(seen->word);
     const std::string token = ref().info(place).load_token();
     const bool runs = may_run(word.linger_cause(), token);
-    if (runs && !seen.cancelled && !token.empty() && config_.orphans == Orphans::kTerminate) {
+    if (runs && !seen->cancelled && !token.empty() && config_.orphans == Orphans::kTerminate) {
       // What it was running ends; then the server finds that nobody listens, and ends the session.
-      seen.cancelled = true;
+      seen->cancelled = true;
       add_cancel(token);
     }
-    if (!token.empty() && ask_whether_gone(place, word, token)) {
-      seen.asking = true;
-      continue;
-    }
-    if (now_ns >= seen.first_seen_ns + linger_limit_ns(runs)) {
+    if (now_ns >= std::max(seen->first_seen_ns, seen->answered_ns) + linger_limit_ns(runs)) {
       settle(place, word);
-      continue;
+    } else {
+      would_ask |= !token.empty();
+      seen->next_try_ns = now_ns + kFirstPauseNs;
     }
-    seen.next_try_ns = now_ns + std::max(seen.pause_ns, kFirstPauseNs);
-    seen.pause_ns = std::min(std::max(seen.pause_ns, kFirstPauseNs) * 2, kLongestPauseNs);
+  }
+  if (!would_ask || asking_.load()) return;
+  // Over an idle connection; where there is none, over the next one that is given back.
+  const PlaceIndex spare = take_any_idle();
+  if (spare != kNoPlace) {
+    ask_over(spare);
+  } else {
+    attention_.fetch_or(kSpareWanted);
+  }
+}
+
+// Asks the server over a connection of ours, which is USED and lent to nobody, about all that
+// lingers.
+void Pool::ask_over(PlaceIndex spare) {
+  asking_.store(true);
+  Job job;
+  job.kind = Job::Kind::kConfirm;
+  job.place = spare;
+  job.argument = std::make_unique<Job::Argument>();
+  jobs_.add(std::move(job));
+  wake_keeper();
+}
+
+// The next place to ask about; kNoPlace if there is none.
+Pool::PlaceIndex Pool::next_to_ask_about() const {
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    const Lingering& seen = lingering_[place];
+    const bool asked_lately = seen.answered_ns != 0 && monotonic_ns() < seen.next_try_ns;
+    if (seen.word == 0 || asked_lately || cell(place).load() != seen.word) continue;
+    if (!ref().info(place).load_token().empty()) return place;
+  }
+  return kNoPlace;
+}
+
+void Pool::finish_confirm(Job& job, const Status& status) {
+  if (status.ok() && job.target != kNoPlace) {
+    Lingering& asked = lingering_[job.target];
+    if (job.argument->confirm.gone != 0 && asked.word == job.target_word) {
+      settle(job.target, PlaceWord(job.target_word));
+    } else {
+      asked.answered_ns = monotonic_ns();
+      asked.pause_ns = std::clamp(asked.pause_ns * 2, kFirstPauseNs, kLongestPauseNs);
+      asked.next_try_ns = asked.answered_ns + asked.pause_ns;
+    }
+    if (next_to_ask_about() != kNoPlace) {
+      job.started = false;
+      jobs_.add(std::move(job));
+      wake_keeper();
+      return;
+    }
+  }
+  asking_.store(false);
+  if (status.ok()) {
+    serve(job.place);
+  } else {
+    start_closing(job.place, PlaceState::kUsed);
   }
 }
 
@@ -253,21 +307,6 @@ void Pool::add_cancel(const std::string& token) {
   job.argument = std::make_unique<Job::Argument>();
   copy_token(token, job.argument->token);
   jobs_.add(std::move(job));
-}
-
-// Over an idle connection of ours, if there is one.
-bool Pool::ask_whether_gone(PlaceIndex place, PlaceWord word, const std::string& token) {
-  const PlaceIndex spare = take_any_idle();
-  if (spare == kNoPlace) return false;
-  Job job;
-  job.kind = Job::Kind::kConfirm;
-  job.place = spare;
-  job.target = place;
-  job.target_word = word.raw();
-  job.argument = std::make_unique<Job::Argument>();
-  copy_token(token, job.argument->token);
-  jobs_.add(std::move(job));
-  return true;
 }
 
 void Pool::copy_token(const std::string& bytes, weir_token_t& token) {
@@ -330,7 +369,7 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
     if (word.state() != PlaceState::kIdle || !word.belongs_to(self())) continue;
     // What is in use every second is looked at when it is lent and given back.
     const std::uint64_t since = ref().info(place).since_ns.load(std::memory_order_relaxed);
-    if (now_ns < since + kSecond && !word.retire() && !closed_.load()) continue;
+    if (now_ns < since + kSecond && !word.retire() && !is_closed()) continue;
     if (!move(place, PlaceState::kIdle, PlaceState::kUsed)) continue;
     const Slot& slot = slots_[place];
     policy::ConnectionView connection;
@@ -344,7 +383,7 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
         config_.keepalive.count() > 0 &&
         connection.checked_ms >= static_cast<std::uint64_t>(config_.keepalive.count());
     const policy::Eviction eviction = parts_.policy->evict(connection, current);
-    if (word.retire() || closed_.load() || eviction == policy::Eviction::kClose) {
+    if (word.retire() || is_closed() || eviction == policy::Eviction::kClose) {
       start_closing(place, PlaceState::kUsed);
       if (current.idle > 0) --current.idle;
     } else if (eviction == policy::Eviction::kCheck || keepalive_due) {
@@ -360,7 +399,7 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
 
 // Opens ahead of demand, one handshake at a time in each worker, each worker its share.
 void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
-  if (closed_.load() || now_ns < next_fill_ns_ || parts_.segment.is_poisoned()) return;
+  if (is_closed() || now_ns < next_fill_ns_ || parts_.segment.is_poisoned()) return;
   const std::uint32_t share =
       (size_.warm + std::max(view.workers, 1u) - 1) / std::max(view.workers, 1u);
   std::uint32_t mine = own_places();
@@ -411,7 +450,7 @@ void Pool::report_leaks(std::uint64_t now_ns) {
 }
 
 void Pool::abandon_words() {
-  closed_.store(true);
+  attention_.fetch_or(kClosed);
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     Slot& slot = slots_[place];
     // Not lent: nobody uses it any more. What is lent is closed when it comes back.

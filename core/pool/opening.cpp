@@ -35,10 +35,9 @@ int driver_mode(ResetMode mode) {
 }  // namespace
 
 std::uint32_t Pool::own_places() const {
-  return static_cast<std::uint32_t>(
-      std::count_if(ref().places().begin(), ref().places().end(), [this](const shm::Word& word) {
-        return PlaceWord(word.load()).belongs_to(self());
-      }));
+  return static_cast<std::uint32_t>(std::count_if(
+      ref().places().begin(), ref().places().end(),
+      [this](const shm::Word& word) { return PlaceWord(word.load()).belongs_to(self()); }));
 }
 
 bool Pool::at_worker_cap() const {

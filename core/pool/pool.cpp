@@ -127,7 +127,7 @@ Loan Pool::lend(PlaceIndex place, std::string_view label) {
 }
 
 bool Pool::try_acquire(std::string_view label, Loan& loan) {
-  if (!is_valid() || closed_.load(std::memory_order_relaxed)) return false;
+  if (!is_valid() || is_closed()) return false;
   if (is_demanded() && !may_pass_the_line()) return false;
   PlaceIndex place = memory.place;
   if (memory.pool != this || !take_idle_at(place)) place = take_any_idle();
@@ -142,7 +142,7 @@ bool Pool::try_acquire(std::string_view label, Loan& loan) {
 }
 
 bool Pool::acquire_at_once(std::string_view label, Loan& loan) {
-  while (is_valid() && !closed_.load(std::memory_order_relaxed) && may_pass_the_line()) {
+  while (is_valid() && !is_closed() && may_pass_the_line()) {
     const PlaceIndex place = take_any_idle();
     if (place == kNoPlace) return false;
     const std::uint64_t now = now_ns();
@@ -217,10 +217,11 @@ Status Pool::is_open() const {
     return Status(Code::kForked, pool + ": attached by the parent process");
   }
   if (!is_valid()) {
-    return Status(Code::kNotOpen, pool + ": this worker could not prove that it lives and starts "
-                                         "anew; try again");
+    return Status(Code::kNotOpen, pool +
+                                      ": this worker could not prove that it lives and starts "
+                                      "anew; try again");
   }
-  if (closed_.load()) return Status(Code::kClosed, pool + ": closed");
+  if (is_closed()) return Status(Code::kClosed, pool + ": closed");
   return parts_.segment.usable();
 }
 
@@ -326,7 +327,7 @@ void Pool::put_back(PlaceIndex place) {
 
 bool Pool::try_release(const Loan& loan) {
   if (!is_valid() || !is_lent(loan) || releases_take_more_ ||
-      closed_.load(std::memory_order_relaxed)) {
+      attention_.load(std::memory_order_relaxed) != 0) {
     return false;
   }
   Slot& slot = slots_[loan.place];
@@ -350,11 +351,15 @@ Status Pool::release(const Loan& loan) {
   Slot& slot = slots_[loan.place];
   const std::uint32_t condition = slot.connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_;
   const bool clean = (condition == 0 && !always_reset_) || make_clean(slot, condition);
-  if (clean && is_valid() && !closed_.load(std::memory_order_relaxed) && !is_overflow()) {
-    give_back(loan);
-  } else {
+  if (!clean || !is_valid() || is_closed() || is_overflow()) {
     slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
     start_closing(loan.place, PlaceState::kUsed);
+  } else if ((attention_.fetch_and(~kSpareWanted) & kSpareWanted) != 0) {
+    slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+    slot.idle_since_ns = now_ns();
+    ask_over(loan.place);
+  } else {
+    give_back(loan);
   }
   return Status();
 }
@@ -422,7 +427,7 @@ Stats Pool::stats() const {
 }
 
 void Pool::close() {
-  closed_.store(true);
+  attention_.fetch_or(kClosed);
   shm::wake_all_waiters(parts_.segment, self());
   for (PlaceIndex place; (place = take_any_idle()) != kNoPlace;) {
     start_closing(place, PlaceState::kUsed);

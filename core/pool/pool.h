@@ -123,7 +123,20 @@ class Pool {
   using PlaceWord = shm::PlaceWord;
   using PlaceState = shm::PlaceState;
 
+  // What this worker has seen of a place that lingers.
+  struct Lingering {
+    std::uint64_t word = 0;
+    std::uint64_t first_seen_ns = 0;
+    std::uint64_t next_try_ns = 0;
+    std::uint64_t answered_ns = 0;  // when the server last said that it is still there
+    std::uint64_t pause_ns = 0;
+    bool cancelled = false;
+  };
+
   // -- pool.cpp
+  [[nodiscard]] bool is_closed() const {
+    return (attention_.load(std::memory_order_relaxed) & kClosed) != 0;
+  }
   [[nodiscard]] shm::WorkerId self() const { return parts_.membership.id(); }
   [[nodiscard]] const shm::PoolRef& ref() const { return parts_.ref; }
   [[nodiscard]] shm::Word& cell(PlaceIndex place) const { return parts_.ref.places()[place]; }
@@ -231,9 +244,13 @@ class Pool {
   void finish_close(Job& job, const Status& status);
   [[nodiscard]] std::uint64_t linger_limit_ns(bool may_run) const;
   void settle(PlaceIndex place, PlaceWord word);
+  Lingering* due_lingering(PlaceIndex place, std::uint64_t now_ns);
   void settle_lingering_places(std::uint64_t now_ns);
   void add_cancel(const std::string& token);
-  bool ask_whether_gone(PlaceIndex place, PlaceWord word, const std::string& token);
+  void ask_over(PlaceIndex spare);
+  [[nodiscard]] PlaceIndex next_to_ask_about() const;
+  void finish_confirm(Job& job, const Status& status);
+  static bool has_nothing_to_do(const Job& job);
   static void copy_token(const std::string& bytes, weir_token_t& token);
   [[nodiscard]] policy::PoolView view(std::uint64_t now_ns) const;
   void tick_second(std::uint64_t now_ns);
@@ -249,16 +266,6 @@ class Pool {
   static constexpr std::uint64_t kIdleToUsed =
       static_cast<std::uint64_t>(PlaceState::kUsed) - static_cast<std::uint64_t>(PlaceState::kIdle);
 
-  // What this worker has seen of a place that lingers.
-  struct Lingering {
-    std::uint64_t word = 0;
-    std::uint64_t first_seen_ns = 0;
-    std::uint64_t next_try_ns = 0;
-    std::uint64_t pause_ns = 0;
-    bool cancelled = false;
-    bool asking = false;
-  };
-
   const PoolConfig config_;
   Parts parts_;
   const std::uint64_t owner_pattern_;
@@ -270,7 +277,11 @@ class Pool {
   Slots slots_;
   shm::StatsBook book_;
   Jobs jobs_;
-  std::atomic<bool> closed_{false};
+  // What a release must not overlook, one word for the fast path to read.
+  static constexpr std::uint32_t kClosed = 1;       // nothing is lent any more
+  static constexpr std::uint32_t kSpareWanted = 2;  // the keeper wants a connection to ask over
+  std::atomic<std::uint32_t> attention_{0};
+  std::atomic<bool> asking_{false};               // a job of kind kConfirm exists
   std::atomic<std::uint32_t> inside_{0};          // callers in acquire() or release()
   std::atomic<bool> lent_lately_{false};          // since the keeper's last tick
   std::atomic<std::uint64_t> tick_ns_{0};         // 0: nobody refreshes it, read a clock

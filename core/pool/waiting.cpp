@@ -74,7 +74,7 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
                                         "again");
     }
     const std::uint64_t now_ns = monotonic_ns();
-    const bool over = request.deadline.passed(now_ns) || closed_.load() || !is_valid() ||
+    const bool over = request.deadline.passed(now_ns) || is_closed() || !is_valid() ||
                       parts_.segment.is_poisoned();
 
     if (seen.state() == WaiterState::kGranted) {
