@@ -40,7 +40,8 @@ bool may_run(shm::LingerCause cause, const std::string& token) {
 void Pool::wake_keeper() const { shm::ring(parts_.segment, self().row); }
 
 std::uint64_t Pool::keep(std::uint64_t now_ns) {
-  const bool ticks = ticking_ && lent_lately_.exchange(false);
+  if (lent_lately_.exchange(false)) quiet_after_ns_ = now_ns + kSecond;
+  const bool ticks = ticking_ && now_ns < quiet_after_ns_;
   tick_ns_.store(ticks ? now_ns : 0, std::memory_order_relaxed);
   step_jobs(now_ns);
   settle_lingering_places(now_ns);

@@ -288,6 +288,7 @@ class Pool {
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
   // The keeper's own.
   bool ticking_ = false;
+  std::uint64_t quiet_after_ns_ = 0;  // nothing lent for a second: nobody needs the tick
   std::vector<Lingering> lingering_;
   std::vector<std::uint64_t> reported_leases_;  // per place: the lease a leak was reported for
   mutable std::minstd_rand jitter_{std::random_device{}()};
