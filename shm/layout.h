@@ -185,8 +185,8 @@ struct alignas(64) PlaceInfo {
   Word32 holder_thread;  // tid of the last lease
   Word32 holder_pid;
   Text<32> label;
-  Word32 token_size;  // 0: no token
-  Word32 pad;
+  Word32 token_size;    // 0: no token
+  Word32 closing_busy;  // 1: being closed in the middle of something
   std::array<Word, 40> token;  // the server's session, as its driver names it; never trusted
   Word reserved[9];
 

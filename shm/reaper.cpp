@@ -31,13 +31,12 @@ std::optional<LingerCause> cause_of(PlaceState state) {
 bool linger(const Segment& segment, std::uint32_t place, PlaceWord seen) {
   const std::optional<LingerCause> cause = cause_of(seen.state());
   if (!cause) return false;
-  std::uint64_t expected = seen.raw();
-  if (!segment.places()[place].compare_exchange_strong(
-          expected, seen.to_lingering(*cause, seen.idx()).raw())) {
-    return false;
-  }
+  // Since when, before it does: with the dead worker's time it would look as if it had lingered for
+  // long. Where the word has changed meanwhile, a time that is too young harms nobody.
   segment.place_info()[place].since_ns.store(coarse_ns(), std::memory_order_relaxed);
-  return true;
+  std::uint64_t expected = seen.raw();
+  return segment.places()[place].compare_exchange_strong(
+      expected, seen.to_lingering(*cause, seen.idx()).raw());
 }
 
 bool is_offer_void(const Segment& segment, std::uint32_t global, PlaceWord offer) {

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "shm/snapshot.h"
@@ -31,7 +31,10 @@ struct ServerSession {
 struct PlaceName {
   std::string pool;
   std::uint32_t place = 0;
-  auto operator<=>(const PlaceName&) const = default;
+  bool operator==(const PlaceName&) const = default;
+  bool operator<(const PlaceName& other) const {
+    return std::tie(pool, place) < std::tie(other.pool, other.place);
+  }
 };
 /// "main#3".
 [[nodiscard]] std::string to_text(const PlaceName& name);

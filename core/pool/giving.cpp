@@ -92,6 +92,14 @@ void Pool::serve_idle() {
 
 // Nobody waits for a close: the keeper says goodbye, waits for the server and gives the place on.
 void Pool::start_closing(PlaceIndex place, PlaceState from) {
+  // In case we die before the server has let go: whether it has a statement to end first.
+  constexpr std::uint32_t kBusy = WEIR_COND_BROKEN | WEIR_COND_UNREAD;
+  shm::PlaceInfo& info = ref().info(place);
+  const bool has_session =
+      from != PlaceState::kOpening || info.token_size.load(std::memory_order_relaxed) != 0;
+  const bool busy =
+      has_session && (slots_[place].connection.condition(WEIR_LOOK_LOCAL) & kBusy) != 0;
+  info.closing_busy.store(busy ? 1 : 0, std::memory_order_relaxed);
   move(place, from,
        PlaceState::kClosing);  // false: settled by others; the connection must go anyway
   Job job;

@@ -28,11 +28,19 @@ Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
   return Deadline::at_ns(now_ns + ns_of(duration));
 }
 
-// Whether the session may have been running something: not if it idled or was not yet there. One
-// that was being closed may have been given up in the middle of a statement.
-bool may_run(shm::LingerCause cause, const std::string& token) {
-  if (cause == shm::LingerCause::kOpening) return !token.empty();
-  return cause != shm::LingerCause::kIdle;
+// Whether the session that lingers may be running something.
+bool may_run(shm::LingerCause cause, const shm::PlaceInfo& info) {
+  switch (cause) {
+    case shm::LingerCause::kIdle:
+      return false;
+    case shm::LingerCause::kUsed:
+      return true;
+    case shm::LingerCause::kOpening:  // once it has a name, on_connect
+      return info.token_size.load(std::memory_order_relaxed) != 0;
+    case shm::LingerCause::kClosing:  // given up in the middle of a statement
+      return info.closing_busy.load(std::memory_order_relaxed) != 0;
+  }
+  return true;
 }
 
 }  // namespace
@@ -184,6 +192,7 @@ void Pool::finish_close(Job& job, const Status& status) {
     shm::leave_room(ref(), self(), job.place, word);
     return;
   }
+  ref().info(job.place).closing_busy.store(1, std::memory_order_relaxed);
   parts_.log.warn("close_unconfirmed",
                   {{"pool", config_.name}, {"place", job.place}, {"error", status.message()}});
   cell(job.place).compare_exchange_strong(
@@ -226,7 +235,7 @@ void Pool::settle_lingering_places(std::uint64_t now_ns) {
     if (seen == nullptr) continue;
     const PlaceWord word(seen->word);
     const std::string token = ref().info(place).load_token();
-    const bool runs = may_run(word.linger_cause(), token);
+    const bool runs = may_run(word.linger_cause(), ref().info(place));
     if (runs && !seen->cancelled && !token.empty() && config_.orphans == Orphans::kTerminate) {
       // What it was running ends; then the server finds that nobody listens, and ends the session.
       seen->cancelled = true;
@@ -265,7 +274,7 @@ void Pool::ask_over(PlaceIndex spare) {
 Pool::PlaceIndex Pool::next_to_ask_about() const {
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     const Lingering& seen = lingering_[place];
-    const bool asked_lately = seen.answered_ns != 0 && monotonic_ns() < seen.next_try_ns;
+    const bool asked_lately = monotonic_ns() < seen.answered_ns + seen.pause_ns;
     if (seen.word == 0 || asked_lately || cell(place).load() != seen.word) continue;
     if (!ref().info(place).load_token().empty()) return place;
   }

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -109,6 +110,8 @@ class Pool {
   /// Steps what is in progress, gives on, sees to what lingers; once a second also expiry, checks,
   /// warm floor, policy. Never waits. Returns when it wants to be called again at the latest.
   std::uint64_t keep(std::uint64_t now_ns);
+  /// Where no thread keeps by clock, a caller who waits in line does it: by this.
+  void set_keep_once(std::function<void()> keep_once) { keep_once_ = std::move(keep_once); }
   /// Whether somebody calls keep() by clock: then it refreshes the time that leases are stamped
   /// with, every kTickNs while connections are lent, instead of each lease reading a clock.
   void set_ticking(bool ticking) { ticking_ = ticking; }
@@ -286,8 +289,10 @@ class Pool {
   std::atomic<bool> lent_lately_{false};          // since the keeper's last tick
   std::atomic<std::uint64_t> tick_ns_{0};         // 0: nobody refreshes it, read a clock
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
-  // The keeper's own.
+  // Constant once the pool is used.
   bool ticking_ = false;
+  std::function<void()> keep_once_;
+  // The keeper's own.
   std::uint64_t quiet_after_ns_ = 0;  // nothing lent for a second: nobody needs the tick
   std::vector<Lingering> lingering_;
   std::vector<std::uint64_t> reported_leases_;  // per place: the lease a leak was reported for

@@ -28,6 +28,7 @@ constexpr unsigned kRingEvery = 5;
 
 // What a waiter looks at by clock, because who should have told it may have died before telling.
 void Pool::tick() {
+  if (!ticking_ && keep_once_) keep_once_();  // what it waits for may be a close of our own
   const std::uint64_t now_ns = monotonic_ns();
   shm::raise_demand(ref());
   if (parts_.membership.is_sound()) {

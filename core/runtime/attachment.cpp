@@ -91,6 +91,9 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const RuntimeConfig& config
   }
   made->keeper_ =
       std::make_unique<pool::Keeper>(*made->segment_, *made->membership_, log, std::move(pools));
+  for (const auto& pool : made->pools_) {
+    pool->set_keep_once([keeper = made->keeper_.get()] { keeper->keep_once(); });
+  }
   log.info("attached",
            {{"segment", made->segment_->path()}, {"row", self.row}, {"generation", self.gen}});
   return made;

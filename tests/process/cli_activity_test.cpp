@@ -40,7 +40,7 @@ class CliActivity : public testing::Test {
 
   // Pools "main" and "jobs" on one server; the driver is found where the build put it.
   std::string write_config(const std::string& name, const std::string& dsn) const {
-    const std::string path = (folder_.path() / name).string();
+    std::string path = (folder_.path() / name).string();
     std::ofstream(path) << "[runtime]\nservice = \"auth\"\nfolder = \"" << folder_.path().string()
                         << "\"\n[pool.main]\nmax = 3\ndriver = \"postgres\"\ndsn = \"" << dsn
                         << "\"\n[pool.jobs]\nmax = 2\ndriver = \"postgres\"\ndsn = \"" << dsn

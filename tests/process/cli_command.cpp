@@ -72,6 +72,7 @@ TerminalCommand::TerminalCommand(const std::vector<std::string>& arguments, unsi
   WEIR_CHECK(openpty(&terminal_, &slave, nullptr, nullptr, &size) == 0);
   process_ = std::make_unique<WorkerProcess>([&] {
     close(terminal_);
+    // A forked child has one thread. NOLINTNEXTLINE(concurrency-mt-unsafe)
     return login_tty(slave) == 0 ? become_weir(arguments) : 126;
   });
   close(slave);

@@ -99,7 +99,7 @@ class PoolWorld {
   [[nodiscard]] std::string unrest() const;
 
   std::string dsn_;
-  TempFolder folder_{"/dev/shm/weir-test-"};
+  TempFolder folder_{"/dev/shm/weir-pool-"};
 };
 
 /// Memory that children forked after it share with their parent.

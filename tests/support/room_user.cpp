@@ -42,9 +42,7 @@ std::optional<Room> RoomUser::wait(Waiter& waiter, Deadline deadline) {
   while (true) {
     waiter.clear_wake();
     const WaiterWord seen = waiter.word();
-    if (seen.state() == WaiterState::kFree || seen.owner_row() != self_.id().row) {
-      return std::nullopt;  // reaped: somebody takes this worker for dead
-    }
+    if (waiter.is_lost(seen)) return std::nullopt;  // somebody takes this worker for dead
     if (seen.state() == WaiterState::kClaimed) {
       std::optional<Room> room = accept_offer(pool_, self_.id(), waiter, seen);
       if (!room) {
@@ -75,9 +73,7 @@ std::optional<Room> RoomUser::wait(Waiter& waiter, Deadline deadline) {
 std::optional<Room> RoomUser::leave_line(Waiter& waiter) {
   while (true) {
     const WaiterWord seen = waiter.word();
-    if (seen.state() == WaiterState::kFree || seen.owner_row() != self_.id().row) {
-      return std::nullopt;
-    }
+    if (waiter.is_lost(seen)) return std::nullopt;
     if (!waiter.leave(seen)) continue;
     if (seen.state() != WaiterState::kClaimed) return std::nullopt;
     // The giver re-reads the waiter after offering, we the place after leaving: one of us sees it.
@@ -96,10 +92,19 @@ void RoomUser::tick() {
 }
 
 void RoomUser::settle_what_lingers() {
-  for (shm::PlaceIndex i = 0; i < pool_.capacity(); ++i) {
-    const PlaceWord seen(pool_.places()[i].load());
+  const shm::Segment& segment = pool_.segment();
+  for (std::uint32_t id = 0; id < segment.geometry().pools; ++id) {
+    if (segment.pools()[id].declared.load() == 0) continue;
+    const std::optional<shm::PoolRef> pool = shm::PoolRef::find(segment, id);
+    if (pool) settle_what_lingers_in(*pool);
+  }
+}
+
+void RoomUser::settle_what_lingers_in(const shm::PoolRef& pool) {
+  for (shm::PlaceIndex i = 0; i < pool.capacity(); ++i) {
+    const PlaceWord seen(pool.places()[i].load());
     if (seen.state() != PlaceState::kLingering) continue;
-    if (!confirm_ || confirm_(pool_, i, seen)) settle_lingering(pool_, self_.id(), i, seen);
+    if (!confirm_ || confirm_(pool, i, seen)) settle_lingering(pool, self_.id(), i, seen);
   }
 }
 

@@ -38,7 +38,9 @@ class RoomUser {
   void tick();
 
  private:
+  // In all pools: a worker with keepers for all of them stands behind it.
   void settle_what_lingers();
+  void settle_what_lingers_in(const shm::PoolRef& pool);
 
   const shm::PoolRef& pool_;
   const shm::Membership& self_;

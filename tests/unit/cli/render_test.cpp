@@ -26,7 +26,7 @@ TEST(Ages, AreShownInTheUnitPeopleWouldUse) {
   EXPECT_EQ(age_text(4'200 * kMs), "4.2 s");
   EXPECT_EQ(age_text(192 * kSecond), "3m 12s");
   EXPECT_EQ(age_text(7500 * kSecond), "2h 5m");
-  EXPECT_EQ(age_text((3 * 24 + 4) * 3600 * kSecond), "3d 4h");
+  EXPECT_EQ(age_text(kSecond * 76 * 3600), "3d 4h");
 }
 
 TEST(Ages, NeverRoundUpIntoANumberThatTheNextUnitShouldShow) {

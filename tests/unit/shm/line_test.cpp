@@ -224,6 +224,22 @@ TEST_F(Line, KeepsDemandUpWhileAnybodyWaits) {
   EXPECT_EQ(pool_.row().demand.load(), 0u);
 }
 
+TEST_F(Line, TellsAWaiterThatItsRowIsNotItsOwnAnyMore) {
+  Waiter waiter = enter(pool_, *me_);
+  EXPECT_FALSE(waiter.is_lost(waiter.word()));
+  ASSERT_TRUE(claim(pool_, *look().oldest, 2));
+  EXPECT_FALSE(waiter.is_lost(waiter.word()));
+  ASSERT_TRUE(waiter.take_back(waiter.word()));
+  EXPECT_FALSE(waiter.is_lost(waiter.word()));
+  // Settled for it, then somebody else's, even of the same worker.
+  world_.segment().waiters()[waiter.row()].word.store(waiter.word().to_free().raw());
+  EXPECT_TRUE(waiter.is_lost(waiter.word()));
+  const Waiter next = enter(pool_, *me_);
+  ASSERT_EQ(next.row(), waiter.row());
+  EXPECT_TRUE(waiter.is_lost(waiter.word()));
+  EXPECT_FALSE(next.is_lost(next.word()));
+}
+
 TEST_F(Line, DoesNotPublishARowThatASettlerFreedUnderIt) {
   // A worker that is taken for dead enters: its SETUP row is settled, and somebody else's, before
   // it can publish. It must find out, and leave the other's row alone.
