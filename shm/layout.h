@@ -185,8 +185,8 @@ struct alignas(64) PlaceInfo {
   Word32 holder_thread;  // tid of the last lease
   Word32 holder_pid;
   Text<32> label;
-  Word32 token_size;    // 0: no token
-  Word32 closing_busy;  // 1: being closed in the middle of something
+  Word32 token_size;           // 0: no token
+  Word32 closing_busy;         // 1: being closed in the middle of something
   std::array<Word, 40> token;  // the server's session, as its driver names it; never trusted
   Word reserved[9];
 
@@ -232,9 +232,8 @@ enum class Counter : std::uint32_t {
   kRevoked,    // offers taken over because nobody accepted them
   kTakenBack,  // claims that no offer followed
   kLeaks,
-  kForks,
 };
-inline constexpr std::size_t kCounters = 19;
+inline constexpr std::size_t kCounters = 18;
 inline constexpr std::size_t kCounterRoom = 40;
 enum class Histogram : std::uint32_t { kWait, kUse, kConnect };
 inline constexpr std::size_t kHistograms = 3;

@@ -193,6 +193,7 @@ void Pool::finish_close(Job& job, const Status& status) {
     return;
   }
   ref().info(job.place).closing_busy.store(1, std::memory_order_relaxed);
+  ref().info(job.place).since_ns.store(monotonic_ns(), std::memory_order_relaxed);
   parts_.log.warn("close_unconfirmed",
                   {{"pool", config_.name}, {"place", job.place}, {"error", status.message()}});
   cell(job.place).compare_exchange_strong(

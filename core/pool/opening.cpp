@@ -10,6 +10,8 @@ namespace weir::pool {
 
 namespace {
 
+using shm::PlaceIndex;
+
 // Connections opened together must not all expire together: up to a tenth is taken off each one's
 // life.
 std::uint64_t expiry(std::uint64_t opened_ns, milliseconds lifetime) {
@@ -18,6 +20,15 @@ std::uint64_t expiry(std::uint64_t opened_ns, milliseconds lifetime) {
   std::uniform_real_distribution<double> share(0.9, 1.0);
   const auto ns = static_cast<double>(Nanos(lifetime).count()) * share(random);
   return opened_ns + static_cast<std::uint64_t>(ns);
+}
+
+// weir:<service>/<pool>#<place>, by which people and `weir activity` find a session. Servers cut
+// names (PostgreSQL at 63 bytes); what is cut here is the service, never the place.
+std::string client_name(std::string_view service, const std::string& pool, PlaceIndex place) {
+  constexpr std::size_t kLongest = 63;
+  const std::string rest = "/" + pool + "#" + std::to_string(place);
+  const std::string start = "weir:" + std::string(service);
+  return start.substr(0, kLongest - rest.size()) + rest;
 }
 
 int driver_mode(ResetMode mode) {
@@ -83,11 +94,10 @@ std::optional<Pool::Opening> Pool::take_opening() {
 // Makes the slot's connection object and starts its handshake. Answers what the driver said.
 Status Pool::begin_connect(const Opening& opening) {
   const PlaceIndex place = opening.room.place;
-  const std::string client_name =
-      "weir:" + parts_.service + "/" + config_.name + "#" + std::to_string(place);
+  const std::string name = client_name(parts_.service, config_.name, place);
   weir_conn_options_t options{};
   options.struct_size = sizeof options;
-  options.client_name = client_name.c_str();
+  options.client_name = name.c_str();
   options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
   options.reset_mode = driver_mode(config_.reset);
   Result<driver::Connection> made = driver::Connection::open(parts_.dsn, options);

@@ -50,7 +50,8 @@ class PoolKill : public testing::Test {
   [[nodiscard]] int running(const std::string& statement) {
     return std::stoi(server_->ask(
         "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'"
-        " AND query = '" + statement + "'"));
+        " AND query = '" +
+        statement + "'"));
   }
 
   std::optional<PostgresServer> server_;
@@ -292,12 +293,11 @@ TEST_P(PoolStorm, OfKillsAndStopsNeverExceedsTheQuotaAndLosesNothing) {
   const std::string keys =
       "permit_quantum = \"10ms\"\nconnect_concurrency = 3\nlinger_max = \"1s\"\n";
   const std::string config =
-      storm.two_pools
-          ? world_->config("quota = \"pg\"\nmax = " + quota + "\n" + keys,
-                           "[pool.jobs]\ndriver = \"postgres\"\ndsn = \"" + world_->dsn() +
-                               "\"\nquota = \"pg\"\nmax = " + quota + "\n" + keys +
-                               "[quota.pg]\nlimit = " + quota + "\n")
-          : world_->config("max = " + quota + "\n" + keys);
+      storm.two_pools ? world_->config("quota = \"pg\"\nmax = " + quota + "\n" + keys,
+                                       "[pool.jobs]\ndriver = \"postgres\"\ndsn = \"" +
+                                           world_->dsn() + "\"\nquota = \"pg\"\nmax = " + quota +
+                                           "\n" + keys + "[quota.pg]\nlimit = " + quota + "\n")
+                      : world_->config("max = " + quota + "\n" + keys);
   const Shared<Tally> tally;
   std::vector<WorkerProcess> workers;
   const auto new_worker = [&] {

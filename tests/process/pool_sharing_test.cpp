@@ -250,8 +250,8 @@ TEST_F(PoolSharing, AStoppedWorkerKeepsNobodyWaitingButForWhatItHolds) {
 }
 
 TEST_F(PoolSharing, AWorkerStoppedInTheMiddleOfAHandshakeHoldsUpNobodyForLongerThanItsTimeout) {
-  const std::string config = world_->config(
-      "max = 2\nconnect_concurrency = 1\nconnect_timeout = \"300ms\"");
+  const std::string config =
+      world_->config("max = 2\nconnect_concurrency = 1\nconnect_timeout = \"300ms\"");
   const std::string slow = world_->config(
       "max = 2\nconnect_concurrency = 1\nconnect_timeout = \"300ms\"\n"
       "on_connect = [\"SELECT pg_sleep(0.2)\"]");

@@ -178,9 +178,9 @@ class PoolHandshakes : public PoolUpkeep, public testing::WithParamInterface<int
 
 TEST_P(PoolHandshakes, AreNeverMoreAtOnceOnTheMachineThanConnectConcurrency) {
   // A statement of on_connect is part of the handshake; this one lasts long enough to be seen.
-  const std::string config = world_->config(
-      "max = 8\nconnect_concurrency = " + std::to_string(GetParam()) +
-      "\non_connect = [\"SELECT pg_sleep(0.03) /* handshake */\"]");
+  const std::string config =
+      world_->config("max = 8\nconnect_concurrency = " + std::to_string(GetParam()) +
+                     "\non_connect = [\"SELECT pg_sleep(0.03) /* handshake */\"]");
   static_cast<void>(stats_of(weir_.emplace(config).pool()));
   SharedCounter ready, go, served;
   std::vector<std::unique_ptr<WorkerProcess>> workers;
@@ -225,8 +225,7 @@ TEST_P(PoolHandshakes, AreNeverMoreAtOnceOnTheMachineThanConnectConcurrency) {
 INSTANTIATE_TEST_SUITE_P(OneAndTwo, PoolHandshakes, testing::Values(1, 2));
 
 TEST_F(PoolUpkeep, NoWorkerOpensMoreThanItsShareAndTheOthersAreServed) {
-  const std::string config =
-      world_->config("max = 4\nmax_per_worker = 2\nconnect_concurrency = 4");
+  const std::string config = world_->config("max = 4\nmax_per_worker = 2\nconnect_concurrency = 4");
   static_cast<void>(stats_of(weir_.emplace(config).pool()));
   SharedCounter go, greedy_holds, others_done, done;
   WorkerProcess greedy([&]() -> int {

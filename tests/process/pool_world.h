@@ -90,9 +90,9 @@ class PoolWorld {
   /// The segment as a monitor sees it. REQUIRES: somebody has attached.
   [[nodiscard]] shm::Snapshot snapshot() const;
   [[nodiscard]] shm::PoolSnapshot pool(const std::string& name = "main") const;
-  /// Waits until every place is free or idle, nobody is in line, no handshake is under way, and each
-  /// shared quota has exactly one permit held for each open connection of its pools. "" then; else
-  /// what is not so.
+  /// Waits until every place is free or idle, nobody is in line, no handshake is under way, and
+  /// each shared quota has exactly one permit held for each open connection of its pools. "" then;
+  /// else what is not so.
   [[nodiscard]] std::string await_rest(Nanos patience = kPatience) const;
 
  private:
