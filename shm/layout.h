@@ -40,7 +40,7 @@ class Text {
   /// Cuts what does not fit, at a byte.
   void store(std::string_view text) {
     std::array<char, kBytes> padded{};
-    std::memcpy(padded.data(), text.data(), std::min(text.size(), kBytes - 1));
+    text.copy(padded.data(), kBytes - 1);
     for (std::size_t i = 0; i < words_.size(); ++i) {
       std::uint64_t word;
       std::memcpy(&word, padded.data() + i * 8, 8);

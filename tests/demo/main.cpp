@@ -98,7 +98,7 @@ int run(const Options& options) {
       throw std::runtime_error("cannot write " + options.json_file);
     }
   }
-  const std::string broken = broken_promises(report);
+  const std::string broken = broken_promises(report, options.least_success_pct);
   out << (broken.empty() ? "\nweir kept its word.\n" : "\nweir broke its word:\n" + broken);
   return broken.empty() ? 0 : kBroken;
 }
@@ -122,6 +122,9 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("--quota", options.quota, "connections that the server allows")
       ->check(CLI::Range(1U, 1000U));
   app.add_option("--seed", options.seed, "of the arrivals");
+  app.add_option("--least-success", options.least_success_pct,
+                 "share of requests, in percent, below which it fails: lower on a busy machine")
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--json", options.json_file, "write the comparison to this file, too");
   try {
     app.parse(argc, argv);

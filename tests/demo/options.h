@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "demo/report.h"
 #include "demo/trace.h"
 
 namespace weir::demo {
@@ -17,7 +18,8 @@ struct Options {
   std::uint32_t threads = 10;  // per worker
   std::uint32_t quota = 20;    // connections
   std::uint64_t seed = 20;
-  std::string json_file;  // empty: none
+  std::string json_file;                        // empty: none
+  double least_success_pct = kLeastSuccessPct;  // below it the demo fails
 
   static constexpr std::uint64_t kDeadlineUs = 1'000'000;  // of a request, from its arrival
 

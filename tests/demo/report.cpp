@@ -11,8 +11,6 @@
 namespace weir::demo {
 namespace {
 
-constexpr double kLeastSuccessPct = 99.9;
-
 std::string fixed(double value, int digits, const char* unit) {
   std::ostringstream text;
   text << std::fixed << std::setprecision(digits) << value << unit;
@@ -102,7 +100,7 @@ std::string to_json(const Report& report) {
   return all.dump(2) + "\n";
 }
 
-std::string broken_promises(const Report& report) {
+std::string broken_promises(const Report& report, double least_success_pct) {
   std::ostringstream text;
   const auto unless = [&text](bool kept, const std::string& line) {
     if (!kept) text << line << '\n';
@@ -113,7 +111,7 @@ std::string broken_promises(const Report& report) {
                                               std::to_string(report.quota));
   unless(weir.refused == 0, "the server refused " + std::to_string(weir.refused) + " connections");
   unless(weir.samples > 0, "the server was never asked how many backends it has");
-  unless(weir.summary.success_pct >= kLeastSuccessPct,
+  unless(weir.summary.success_pct >= least_success_pct,
          "only " + fixed(weir.summary.success_pct, 3, " %") + " of the requests were served");
   unless(report.after_kill.killed > 0, "no worker was killed");
   unless(report.after_kill.permits_back_ms.has_value(),

@@ -44,7 +44,11 @@ void print_comparison(const Report& report, std::ostream& out);
 /// {"quota": n, "static": {...}, "weir": {...}, "ideal": {...}}
 [[nodiscard]] std::string to_json(const Report& report);
 
+/// What share of the requests weir is expected to serve, on a machine that has time for it.
+inline constexpr double kLeastSuccessPct = 99.9;
+
 /// What weir promised and did not keep, a line each; empty if it kept everything.
-[[nodiscard]] std::string broken_promises(const Report& report);
+[[nodiscard]] std::string broken_promises(const Report& report,
+                                          double least_success_pct = kLeastSuccessPct);
 
 }  // namespace weir::demo

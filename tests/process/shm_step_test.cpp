@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <functional>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -200,7 +201,9 @@ struct Case {
   Fate fate;
 };
 
-void PrintTo(const Case& tried, std::ostream* out) { *out << tried.scenario.name; }
+std::ostream& operator<<(std::ostream& out, const Case& tried) {
+  return out << tried.scenario.name;
+}
 
 std::vector<Case> cases() {
   std::vector<Case> all;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -43,7 +44,7 @@ struct Storm {
   int pools;
 };
 
-void PrintTo(const Storm& storm, std::ostream* out) { *out << storm.name; }
+std::ostream& operator<<(std::ostream& out, const Storm& storm) { return out << storm.name; }
 
 void pause_for(Nanos duration) {
   const timespec time{0, static_cast<long>(duration.count())};

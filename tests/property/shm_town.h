@@ -126,14 +126,14 @@ class Town {
   void leave_room_of(const Holding& holding);
   void forget(const Holding& holding);
   void forget(const Queued& queued);
-  void settle_lingering_in(std::uint32_t worker, std::uint32_t pool);
+  void settle_lingering_in(std::uint32_t worker, std::uint32_t index);
   void strike_off_the_settled();
 
-  [[nodiscard]] bool could_take(std::uint32_t pool) const;
-  [[nodiscard]] std::uint32_t occupied(std::uint32_t pool) const;
+  [[nodiscard]] bool could_take(std::uint32_t index) const;
+  [[nodiscard]] std::uint32_t occupied(std::uint32_t index) const;
   [[nodiscard]] std::vector<InLine> line_now() const;
   void check() const;
-  void check_places(std::uint32_t pool) const;
+  void check_places(std::uint32_t index) const;
   void check_permits() const;
   void check_line() const;
   void check_oldest_first(const std::vector<InLine>& before) const;
