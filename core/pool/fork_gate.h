@@ -24,7 +24,11 @@ class ForkGate {
   /// These three are for the fork handlers only.
   void before_fork() { pthread_rwlock_wrlock(&lock_); }
   void after_fork_in_parent() { pthread_rwlock_unlock(&lock_); }
-  void after_fork_in_child() { lock_ = PTHREAD_RWLOCK_INITIALIZER; }
+  void after_fork_in_child() {
+    pthread_rwlock_unlock(
+        &lock_);  // for tools that watch locks; it may count readers of the parent
+    lock_ = PTHREAD_RWLOCK_INITIALIZER;
+  }
 
  private:
   pthread_rwlock_t lock_ = PTHREAD_RWLOCK_INITIALIZER;

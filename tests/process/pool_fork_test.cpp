@@ -13,11 +13,6 @@
 
 #include "pool_world.h"
 
-// A child forked from a process with threads starts a keeper of its own; ThreadSanitizer refuses
-// that unless told otherwise.
-extern "C" const char* __tsan_default_options();  // NOLINT(bugprone-reserved-identifier): its name
-extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
-
 namespace weir::test {
 namespace {
 

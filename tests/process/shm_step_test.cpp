@@ -433,6 +433,26 @@ TEST_F(Pair, WhoNeedsAPermitSeesWhoFreesItInAnotherPoolOrTheOtherWayRound) {
            [](Stage& s) { EXPECT_EQ(test::place_word(s.b, 0).state(), PlaceState::kOffered); }});
 }
 
+TEST_F(Pair, WhoFreesAVoidPermitTakesItFromNobodyWhoHasItSince) {
+  try_everywhere({.shared = true,
+                  .first =
+                      [](Stage& s) {
+                        const auto room = take_room(s.a, s.me->id());
+                        s.a.places()[room->place].store(room->word.to_free().raw());
+                      },
+                  .slow = [](Stage& s) { free_void_permits(s.a); },
+                  .quick =
+                      [](Stage& s) {
+                        free_void_permits(s.b);
+                        s.my_room = take_room(s.b, s.me->id());
+                      },
+                  .judge =
+                      [](Stage& s) {
+                        ASSERT_TRUE(s.my_room);
+                        EXPECT_EQ(test::count_held_permits(s.b), 1u);
+                      }});
+}
+
 TEST_F(Pair, WhoReapsSaysSinceWhenAPlaceLingersBeforeItDoes) {
   // Else it would look as if it had lingered since the dead worker last touched it.
   try_everywhere(
