@@ -1,64 +1,19 @@
 // Nothing is lost and nothing is too much when workers are killed: what a dead worker had lingers
 // until the server has let go, and is then anybody's.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <random>
 #include <thread>
 
 #include "pool_world.h"
+#include "tight_quota.h"
 
 namespace weir::test {
 namespace {
 
 using namespace std::chrono_literals;
 using shm::PlaceState;
-using testing::HasSubstr;
-using testing::Not;
 
-/// A server that refuses what goes beyond the quota: `quota` ordinary sessions, and room for the
-/// two of the tests' own.
-PostgresSettings tight(int quota) {
-  PostgresSettings settings;
-  settings.superuser_reserved_connections = 1;
-  settings.max_connections = quota + settings.superuser_reserved_connections + 2;
-  return settings;
-}
-
-class PoolKill : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!PostgresServer::is_installed()) {
-      GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    }
-  }
-
-  /// A server and an eye on it, made for one quota.
-  void begin(int quota) {
-    server_.emplace(tight(quota));
-    world_.emplace(server_->dsn());
-    server_->ask("SELECT 1");  // our own session, before the places are counted
-    sampler_.emplace(*server_);
-    quota_ = static_cast<std::uint32_t>(quota);
-  }
-  void TearDown() override {
-    if (!server_) return;
-    EXPECT_LE(sampler_->most(), quota_);
-    EXPECT_THAT(server_->log(), Not(HasSubstr("too many clients")));
-    EXPECT_THAT(server_->log(), Not(HasSubstr("remaining connection slots")));
-  }
-  [[nodiscard]] int running(const std::string& statement) {
-    return std::stoi(server_->ask(
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'"
-        " AND query = '" +
-        statement + "'"));
-  }
-
-  std::optional<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-  std::optional<SessionSampler> sampler_;
-  std::uint32_t quota_ = 0;
-};
+class PoolKill : public TightQuota {};
 
 constexpr const char* kLongQuery = "SELECT pg_sleep(30)";
 
@@ -234,125 +189,6 @@ TEST_F(PoolKill, AWorkerKilledWhileItsSessionIsBeingPreparedLeavesNoSessionUncou
   for (Got& got : both) EXPECT_TRUE(release(got.lease).ok());
   EXPECT_EQ(running(kLongQuery), 0);
 }
-
-// ---- storms -----------------------------------------------------------------------------------
-
-struct Storm {
-  const char* name;
-  int quota;
-  bool two_pools;
-};
-void PrintTo(const Storm& storm, std::ostream* out) { *out << storm.name; }
-
-class PoolStorm : public PoolKill, public testing::WithParamInterface<Storm> {
- protected:
-  struct Tally {
-    std::atomic<std::uint32_t> served{0}, failed{0};
-  };
-
-  /// Until it is killed: everything a worker does with a pool, by two threads.
-  static int live(const std::string& config, bool two_pools, Tally& tally) {
-    Weir weir(config);
-    const std::array<weir_pool_t*, 2> pools = {weir.pool(),
-                                               two_pools ? weir.pool("jobs") : weir.pool()};
-    const auto loop = [&](unsigned seed) {
-      std::minstd_rand random(seed);
-      while (true) {
-        Got got = acquire(pools[random() % 2], 10s);
-        if (!got.ok()) {
-          std::fprintf(stderr, "%s: %s\n", got.code.c_str(), got.message.c_str());
-          tally.failed.fetch_add(1);
-          continue;
-        }
-        const auto what = random() % 10;
-        const char* statement = what < 6   ? "SELECT pg_sleep(0.002)"
-                                : what < 8 ? "SET work_mem = '3MB'"
-                                           : "BEGIN";
-        const std::string answer = ask(got, statement);
-        if (answer.starts_with("error")) {
-          std::fprintf(stderr, "%s\n", answer.c_str());
-          tally.failed.fetch_add(1);
-        }
-        const Answer back = what == 5 ? discard(got.lease) : release(got.lease);
-        require(back, "giving back");
-        tally.served.fetch_add(1);
-      }
-    };
-    const auto seed = static_cast<unsigned>(getpid()) * 2;
-    std::thread second([&] { loop(seed + 1); });
-    loop(seed);
-    return 0;
-  }
-};
-
-TEST_P(PoolStorm, OfKillsAndStopsNeverExceedsTheQuotaAndLosesNothing) {
-  const Storm storm = GetParam();
-  begin(storm.quota);
-  const std::string quota = std::to_string(storm.quota);
-  // Nobody is left to ask when all workers were killed: then a second has to do.
-  const std::string keys =
-      "permit_quantum = \"10ms\"\nconnect_concurrency = 3\nlinger_max = \"1s\"\n";
-  const std::string config =
-      storm.two_pools ? world_->config("quota = \"pg\"\nmax = " + quota + "\n" + keys,
-                                       "[pool.jobs]\ndriver = \"postgres\"\ndsn = \"" +
-                                           world_->dsn() + "\"\nquota = \"pg\"\nmax = " + quota +
-                                           "\n" + keys + "[quota.pg]\nlimit = " + quota + "\n")
-                      : world_->config("max = " + quota + "\n" + keys);
-  const Shared<Tally> tally;
-  std::vector<WorkerProcess> workers;
-  const auto new_worker = [&] {
-    return WorkerProcess([&] { return live(config, storm.two_pools, *tally); });
-  };
-  for (int w = 0; w < 8; ++w) workers.push_back(new_worker());
-  ASSERT_TRUE(poll_until([&] { return tally->served > 50; }));
-
-  std::minstd_rand random(20);
-  std::size_t stopped = workers.size();  // which one stands still; none
-  std::uint32_t kills = 0;
-  const std::uint64_t end_ns = monotonic_ns() + 2'700'000'000u;
-  for (std::uint64_t next_ns = monotonic_ns(); next_ns < end_ns; next_ns += 30'000'000u) {
-    ASSERT_TRUE(poll_until([&] { return monotonic_ns() >= next_ns; }));
-    const std::size_t who = random() % workers.size();
-    if (stopped < workers.size() && random() % 2 == 0) {
-      workers[stopped].resume();
-      stopped = workers.size();
-    } else if (stopped == workers.size() && random() % 3 == 0) {
-      stopped = who;
-      workers[who].stop();
-    } else {
-      if (who == stopped) stopped = workers.size();  // killed while it stands still
-      workers[who].kill();
-      workers[who] = new_worker();
-      ++kills;
-    }
-  }
-  if (stopped < workers.size()) workers[stopped].resume();
-  EXPECT_GE(kills, 20u);
-
-  // Those who are left go on as if nothing had happened.
-  const std::uint32_t before = tally->served;
-  EXPECT_TRUE(poll_until([&] { return tally->served > before + 100; }));
-  EXPECT_EQ(tally->failed, 0u);
-
-  // And when all are gone, one that comes finds everything there.
-  workers.clear();
-  Weir weir(config);
-  for (const char* name : {"main", "jobs"}) {
-    if (!storm.two_pools && name == std::string("jobs")) continue;
-    std::vector<Got> all;
-    for (int i = 0; i < storm.quota; ++i) {
-      all.push_back(acquire(weir.pool(name)));
-      EXPECT_TRUE(all.back().ok()) << all.back().message;
-    }
-    for (Got& got : all) EXPECT_TRUE(release(got.lease).ok());
-  }
-  EXPECT_EQ(world_->await_rest(), "");
-}
-
-INSTANTIATE_TEST_SUITE_P(Quotas, PoolStorm,
-                         testing::Values(Storm{"three places", 3, false},
-                                         Storm{"eight places", 8, false},
-                                         Storm{"two pools on a quota of four", 4, true}));
 
 }  // namespace
 }  // namespace weir::test

@@ -9,13 +9,6 @@
 #include "base/status.h"
 #include "shm/segment.h"
 
-// A child forked from a process with threads starts a keeper of its own; ThreadSanitizer refuses
-// that unless told otherwise.
-extern "C" __attribute__((visibility("default"))) const char*
-__tsan_default_options() {  // NOLINT(bugprone-reserved-identifier): its name
-  return "die_after_fork=0";
-}
-
 namespace weir::test {
 namespace {
 

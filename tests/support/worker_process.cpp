@@ -1,6 +1,7 @@
 #include "support/worker_process.h"
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -17,8 +18,35 @@
 
 #include "base/status.h"
 
+#ifdef __SANITIZE_THREAD__
+// A child of a process with threads may start threads of its own; unless told so, ThreadSanitizer
+// ends it.
+extern "C" __attribute__((visibility("default"))) const char*
+__tsan_default_options() {  // NOLINT(bugprone-reserved-identifier): its name
+  return "die_after_fork=0";
+}
+#endif
+
 namespace weir::test {
 namespace {
+
+#ifdef __SANITIZE_THREAD__
+// In a child: threads get stacks that none of the parent's had, since ThreadSanitizer believes that
+// those threads are still there ("dup thread with used id"). The C library gives a thread the
+// smallest free stack that is large enough, so a larger wish is enough.
+void prefer_new_stacks() {
+  constexpr std::size_t kLarger = 1U << 20;
+  pthread_attr_t attributes;
+  std::size_t size = 0;
+  WEIR_CHECK(pthread_getattr_default_np(&attributes) == 0);
+  WEIR_CHECK(pthread_attr_getstacksize(&attributes, &size) == 0);
+  WEIR_CHECK(pthread_attr_setstacksize(&attributes, size + kLarger) == 0);
+  WEIR_CHECK(pthread_setattr_default_np(&attributes) == 0);
+  pthread_attr_destroy(&attributes);
+}
+#else
+void prefer_new_stacks() {}
+#endif
 
 constexpr std::size_t kPage = 4096;
 constexpr int kThrew = 99;
@@ -26,6 +54,7 @@ constexpr int kThrew = 99;
 [[noreturn]] void run_child(const std::function<int()>& body, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(kThrew);  // it died before prctl
+  prefer_new_stacks();
   try {
     _exit(body());
   } catch (const std::exception& error) {
