@@ -140,9 +140,7 @@ Look look_at(int fd, const std::string& path) {
 }
 
 // Owner, mode and links: a file that somebody else could have put there or can write to is refused.
-Status check_file(int fd, const std::string& path) {
-  struct stat st {};
-  if (fstat(fd, &st) != 0) return Status::system_error("segment " + path + ": fstat", errno);
+Status check_file(const struct stat& st, const std::string& path) {
   const auto no = [&](const std::string& what) {
     return Status(Code::kNoPermission, "segment " + path + ": refused: " + what);
   };
@@ -253,10 +251,13 @@ Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geom
       WEIR_TRY(create(path, geometry));
       continue;
     }
-    // 1. whose it is, before anything in it is believed.
+    // 1. whose it is, before anything in it is believed. One look, for it may be replaced at any time.
     struct stat st {};
-    if (fstat(fd.get(), &st) == 0 && st.st_nlink == 0) continue;  // just replaced
-    WEIR_TRY(check_file(fd.get(), path));
+    if (fstat(fd.get(), &st) != 0) {
+      return Status::system_error("segment " + path + ": fstat", errno);
+    }
+    if (st.st_nlink == 0) continue;  // just replaced
+    WEIR_TRY(check_file(st, path));
     // 2. through the gate: while it is held shared nobody replaces the file.
     if (!lock_byte_until(fd.get(), kGateByte, LockKind::kShared, deadline)) {
       return Status(Code::kTimeout,
