@@ -251,7 +251,8 @@ Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geom
       WEIR_TRY(create(path, geometry));
       continue;
     }
-    // 1. whose it is, before anything in it is believed. One look, for it may be replaced at any time.
+    // 1. whose it is, before anything in it is believed. One look, for it may be replaced at any
+    // time.
     struct stat st {};
     if (fstat(fd.get(), &st) != 0) {
       return Status::system_error("segment " + path + ": fstat", errno);
