@@ -19,7 +19,10 @@ struct Storm {
   int quota;
   bool two_pools;
 };
-void PrintTo(const Storm& storm, std::ostream* out) { *out << storm.name; }
+// GoogleTest's name for it.
+void PrintTo(const Storm& storm, std::ostream* out) {  // NOLINT(readability-identifier-naming)
+  *out << storm.name;
+}
 
 class PoolStorm : public TightQuota, public testing::WithParamInterface<Storm> {
  protected:
