@@ -209,7 +209,7 @@ std::string normalised(const std::string& host) {
 }
 
 std::uint64_t fnv1a(std::uint64_t hash, std::string_view bytes) {
-  for (const unsigned char c : bytes) hash = (hash ^ c) * 0x100000001b3;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return hash;
 }
 constexpr std::uint64_t kFnvStart = 0xcbf29ce484222325;  // both: FNV-1a, 64 bits (fnvhash)
