@@ -216,6 +216,10 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
            declared.differences);
     settle(row.permit_quantum_ms, declaration.permit_quantum_ms, "permit_quantum", alone,
            declared.differences);
+    settle(row.linger_idle_ms, declaration.linger_idle_ms, "linger_max", alone,
+           declared.differences);
+    settle(row.linger_used_ms, declaration.linger_used_ms, "linger_max of used ones", alone,
+           declared.differences);
     put_places_in_force(places, row.max.load());
     return declared;
   }
@@ -243,6 +247,8 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.connect_concurrency.store(declaration.connect_concurrency);
   row.connect_timeout_ms.store(declaration.connect_timeout_ms);
   row.permit_quantum_ms.store(declaration.permit_quantum_ms);
+  row.linger_idle_ms.store(declaration.linger_idle_ms);
+  row.linger_used_ms.store(declaration.linger_used_ms);
   put_places_in_force(segment.places().subspan(range->first, range->capacity), declaration.max);
   row.declared.store(1);  // last
   declared.row = *unused;

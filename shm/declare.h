@@ -31,6 +31,8 @@ struct PoolDeclaration {
   std::uint32_t connect_concurrency = 2;
   std::uint32_t connect_timeout_ms = 10'000;
   std::uint32_t permit_quantum_ms = 100;
+  std::uint32_t linger_idle_ms = 50;
+  std::uint32_t linger_used_ms = 60'000;
 };
 
 struct Declared {

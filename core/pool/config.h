@@ -65,6 +65,13 @@ struct PoolConfig {
   std::vector<std::string> on_connect{};  // statements run on every new connection
 
   [[nodiscard]] std::uint32_t kept() const { return keep.value_or(max); }
+  /// How long a dead worker's session counts when nobody can be asked: a server notices within
+  /// milliseconds that the client of an idle one is gone, of a busy one when its statement ends.
+  [[nodiscard]] milliseconds linger_idle() const { return linger_max.value_or(milliseconds(50)); }
+  [[nodiscard]] milliseconds linger_used() const {
+    const bool bounded = statement_timeout.count() > 0;
+    return linger_max.value_or(bounded ? statement_timeout : milliseconds(60'000));
+  }
 
   /// The first thing that is wrong; nullopt if all is well.
   [[nodiscard]] std::optional<ConfigProblem> problem() const;

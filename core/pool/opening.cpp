@@ -111,6 +111,7 @@ Status Pool::begin_connect(const Opening& opening) {
   info.holder_pid.store(parts_.membership.row().pid.load(std::memory_order_relaxed),
                         std::memory_order_relaxed);
   Slot& slot = slots_[place];
+  slot.in_hands.store(true);
   slot.connection = std::move(made).value();
   slot.native = nullptr;
   slot.leases = 0;
@@ -166,10 +167,18 @@ bool Pool::finish_connect(const Job& job) {
   ref().row().connect_failures.store(0);
   last_gained_ns_.store(now_ns, std::memory_order_relaxed);
   const bool ours = move(job.place, PlaceState::kOpening, PlaceState::kUsed);
+  slot.in_hands.store(false);
   if (!ours) start_closing(job.place, PlaceState::kOpening);
   shm::return_turn(ref(), job.turn);
   if (is_demanded()) shm::match(ref(), self());
   return ours;
+}
+
+// How long nobody tries again at a full server, by the failures in a row; a close of our own ends
+// it early. What others give up there is found out by trying.
+std::uint64_t Pool::full_pause_ns() const {
+  constexpr std::uint64_t kFirstPauseNs = 20'000'000;
+  return kFirstPauseNs << std::min(ref().row().connect_failures.load(), 5u);
 }
 
 // OPENING -> CLOSING: the server may have begun a session all the same. The turn is free at once.
@@ -180,12 +189,16 @@ void Pool::fail_connect(const Job& job, const Status& status) {
                                      {"place", job.place},
                                      {"code", code_name(status.code())},
                                      {"error", status.message()}});
+  if (status.code() == Code::kServerFull)
+    shm::note_server_full(ref(), monotonic_ns() + full_pause_ns());
   shm::return_turn(ref(), job.turn);
+  const PlaceWord word(cell(job.place).load());
+  slots_[job.place].in_hands.store(false);
   if (slots_[job.place].connection.is_open()) {
     start_closing(job.place, PlaceState::kOpening);
-  } else {
-    shm::leave_room(ref(), self(), job.place, PlaceWord(cell(job.place).load()));
-  }
+  } else if (word.state() == PlaceState::kOpening && word.belongs_to(self())) {
+    shm::leave_room(ref(), self(), job.place, word);
+  }  // else it was settled over our head, and may be somebody else's by now
   if (is_demanded()) shm::match(ref(), self());
 }
 

@@ -22,6 +22,9 @@ struct alignas(64) Slot {
   // load right behind a compare-and-swap of the same word waits for it (7 ns of 19 for a pair).
   std::atomic<std::uint64_t> idle_word{0};
   std::atomic<std::uint64_t> serial{0};  // counts lendings and returns: odd while lent
+  // Somebody who is no leaseholder works with the connection, and sees to what becomes of it: a
+  // caller who connects or checks, or a job.
+  std::atomic<bool> in_hands{false};
   std::uint64_t opened_ns = 0;
   std::uint64_t expires_ns = 0;  // 0: never
   std::uint64_t idle_since_ns = 0;

@@ -37,6 +37,8 @@ shm::PoolDeclaration declaration_of(const pool::PoolConfig& config, const driver
   declaration.connect_concurrency = config.connect_concurrency;
   declaration.connect_timeout_ms = static_cast<std::uint32_t>(config.connect_timeout.count());
   declaration.permit_quantum_ms = static_cast<std::uint32_t>(config.permit_quantum.count());
+  declaration.linger_idle_ms = static_cast<std::uint32_t>(config.linger_idle().count());
+  declaration.linger_used_ms = static_cast<std::uint32_t>(config.linger_used().count());
   return declaration;
 }
 

@@ -57,7 +57,8 @@ std::string without_quotes_of(std::string_view text, const std::string& complain
   // Single characters are libpq's own: `missing "=" after "..."`. The piece may hold quotes itself,
   // so all from the first quote of something longer up to the last quote is it.
   std::size_t first = complaint.find('"');
-  while (first != std::string::npos && first + 2 < complaint.size() && complaint[first + 2] == '"') {
+  while (first != std::string::npos && first + 2 < complaint.size() &&
+         complaint[first + 2] == '"') {
     first = complaint.find('"', first + 3);
   }
   const std::size_t last = complaint.rfind('"');
