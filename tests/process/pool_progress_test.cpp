@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "pool_on_postgres.h"
@@ -161,6 +162,28 @@ TEST_F(PoolProgress, AtAFullServerIdleConnectionsElsewhereServeTheLine) {
   ASSERT_TRUE(ready.await(1));
   Weir weir(config);
   expect_served(weir.pool());
+}
+
+TEST_F(PoolProgress, ASessionThatCannotAskAboutADeadOneIsKeptAndUsed) {
+  // Two ways to one server: a session by one knows nothing of a session by the other.
+  PostgresServer server({.tcp = true});
+  const TempFolder folder;
+  const std::string socket = (folder.path() / "socket").string();
+  const std::string port = std::to_string(server.tcp_port());
+  world_.emplace("host=" + socket + ",127.0.0.1 port=" + port + "," + port +
+                 " dbname=app user=app");
+  const std::string config = world_->config("max = 6\nlinger_max = \"30s\"");
+  auto victim = idle_worker(config);  // by TCP, there is no socket yet
+  std::filesystem::create_directory_symlink(server.socket_folder(), socket);
+  Weir weir(config);
+  std::vector<Got> held(4);
+  for (Got& got : held) got = acquire(weir.pool());
+  victim->kill();
+  EXPECT_TRUE(poll_until([&] { return stats_of(weir.pool()).lingering == 1; }));
+  const std::uint64_t closes = stats_of(weir.pool()).closes;
+  for (Got& got : held) EXPECT_TRUE(release(got.lease).ok());
+  for (int i = 0; i < 100; ++i) expect_served(weir.pool());
+  EXPECT_LE(stats_of(weir.pool()).closes, closes + 1);
 }
 
 }  // namespace
