@@ -12,14 +12,14 @@
 #include "cli/json_text.h"
 #include "driver/connection.h"
 #include "driver/plugin.h"
-#include "runtime/plugin_path.h"
+#include "driver/plugin_path.h"
 #include "shm/snapshot.h"
 
 namespace weir::cli {
 namespace {
 
-using pool::PoolConfig;
-using runtime::RuntimeConfig;
+using config::PoolConfig;
+using config::RuntimeConfig;
 
 /// The pools of one server, and the DSN of the first to get there with.
 struct Server {
@@ -51,7 +51,7 @@ Result<driver::Dsn> parse_dsn(const PoolConfig& pool, const std::vector<std::str
 Result<std::vector<Server>> servers_of(const RuntimeConfig& config,
                                        const std::vector<const PoolConfig*>& pools) {
   const std::vector<std::string> plugins =
-      config.plugin_path.empty() ? runtime::default_plugin_path() : config.plugin_path;
+      config.plugin_path.empty() ? driver::default_plugin_path() : config.plugin_path;
   std::vector<Server> servers;
   for (const PoolConfig* pool : pools) {
     Result<driver::Dsn> dsn = parse_dsn(*pool, plugins);

@@ -63,7 +63,7 @@ std::string what_to_do(Code code) {
 Result<Target> resolve(const Where& where) {
   Target target;
   if (!where.config.empty()) {
-    Result<runtime::RuntimeConfig> config = runtime::load_config_file(where.config);
+    Result<config::RuntimeConfig> config = config::load_config_file(where.config);
     if (!config.ok()) return config.status();
     target.segment.folder = config.value().folder;
     target.segment.name = config.value().segment;

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,9 +30,9 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "config/pool_config.h"
 #include "driver/connection.h"
 #include "policy/policy.h"
-#include "pool/config.h"
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
@@ -43,6 +44,11 @@
 #include "shm/worker_table.h"
 
 namespace weir::pool {
+
+using config::Orphans;
+using config::PoolConfig;
+using config::ResetMode;
+using std::chrono::milliseconds;
 
 /// A connection on loan, as the pool knows it. Worth nothing once given back.
 struct Loan {

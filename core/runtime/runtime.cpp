@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
+#include "driver/plugin_path.h"
 #include "pool/fork_gate.h"
-#include "runtime/plugin_path.h"
 
 namespace weir::runtime {
 
@@ -36,7 +36,7 @@ std::string key_of(const OpenOptions& options) {
 
 }  // namespace
 
-Runtime::Runtime(std::string key, RuntimeConfig config, const OpenOptions& options)
+Runtime::Runtime(std::string key, config::RuntimeConfig config, const OpenOptions& options)
     : key_(std::move(key)),
       config_(std::move(config)),
       no_threads_(options.no_threads),
@@ -71,16 +71,16 @@ Result<Runtime*> Runtime::open(const OpenOptions& options) {
 }
 
 Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& options) {
-  Result<RuntimeConfig> config = options.config_text.empty()
-                                     ? load_config_file(options.config_path)
-                                     : parse_config(options.config_text, "weir.toml");
+  Result<config::RuntimeConfig> config =
+      options.config_text.empty() ? config::load_config_file(options.config_path)
+                                  : config::parse_config(options.config_text, "weir.toml");
   if (!config.ok()) return config.status();
   std::unique_ptr<Runtime> runtime(new Runtime(key, std::move(config).value(), options));
   std::vector<std::string> folders = runtime->config_.plugin_path;
-  if (folders.empty()) folders = default_plugin_path();
+  if (folders.empty()) folders = driver::default_plugin_path();
   // A loaded driver may log as long as the process lives, whoever opened first.
   static auto* const driver_log = new Log(options.log, options.log_context, options.log_level);
-  for (const pool::PoolConfig& pool : runtime->config_.pools) {
+  for (const config::PoolConfig& pool : runtime->config_.pools) {
     const auto driver = driver::Driver::load(pool.driver, folders, *driver_log);
     if (!driver.ok()) return Status(driver.status()).in("pool " + pool.name);
     auto dsn = driver::Dsn::parse(*driver.value(), pool.dsn);
@@ -112,7 +112,7 @@ Status Runtime::shut_down() {
   if (attachment != nullptr) {
     attachment->close();
     std::chrono::milliseconds patience(0);
-    for (const pool::PoolConfig& pool : config_.pools)
+    for (const config::PoolConfig& pool : config_.pools)
       patience = std::max(patience, pool.close_timeout);
     const Deadline deadline = Deadline::after(patience);
     while (!attachment->is_empty() && !deadline.passed(monotonic_ns())) {

@@ -16,9 +16,9 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "config/load.h"
 #include "driver/plugin.h"
 #include "runtime/attachment.h"
-#include "runtime/config_file.h"
 
 namespace weir::runtime {
 
@@ -58,7 +58,7 @@ class Runtime {
   Result<std::uint64_t> keep();
 
  private:
-  Runtime(std::string key, RuntimeConfig config, const OpenOptions& options);
+  Runtime(std::string key, config::RuntimeConfig config, const OpenOptions& options);
   static Result<Runtime*> make(const std::string& key, const OpenOptions& options);
   static void install_fork_handlers();
   static void before_fork();
@@ -68,7 +68,7 @@ class Runtime {
   Status shut_down();
 
   const std::string key_;
-  const RuntimeConfig config_;
+  const config::RuntimeConfig config_;
   const bool no_threads_;
   Log log_;
   std::deque<driver::Dsn> dsns_;    // one per pool; constant after make()

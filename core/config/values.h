@@ -17,10 +17,10 @@
 #include "base/duration.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "pool/config.h"
-#include "runtime/config_tree.h"
+#include "config/pool_config.h"
+#include "config/tree.h"
 
-namespace weir::runtime {
+namespace weir::config {
 
 /// Where a key stands, for messages.
 struct Spot {
@@ -80,7 +80,7 @@ Status read_word_like(const Item& item, Target& target) {
   return {};
 }
 
-template <auto kMember, pool::CountRange kRange, typename Target>
+template <auto kMember, CountRange kRange, typename Target>
 Status read_count(const Item& item, Target& target) {
   const std::int64_t number = item.node.integer;
   if (item.node.kind != ConfigNode::Kind::kInteger || number < kRange.least ||
@@ -156,4 +156,4 @@ Status read_texts(const Item& item, Target& target) {
   return {};
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

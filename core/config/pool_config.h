@@ -1,6 +1,6 @@
 // PoolConfig: everything that is configured for one pool, as typed values with defaults.
 //
-// Where the values come from (weir.toml, later environment and hosts) is not this file's business;
+// Where the values come from (weir.toml, the environment, hosts) is not this file's business;
 // whether they make sense together is: validate(). Plain values, no threads, no forks to mind.
 #pragma once
 
@@ -12,7 +12,7 @@
 
 #include "base/status.h"
 
-namespace weir::pool {
+namespace weir::config {
 
 using std::chrono::milliseconds;
 
@@ -83,4 +83,4 @@ struct QuotaConfig {
 /// Whether `name` can name a pool or quota: [a-z][a-z0-9]*, at most 31 bytes.
 [[nodiscard]] bool is_valid_name(const std::string& name);
 
-}  // namespace weir::pool
+}  // namespace weir::config

@@ -1,4 +1,4 @@
-#include "runtime/config_file.h"
+#include "config/load.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,11 +15,10 @@
 #include "environment.h"
 #include "support/temp_folder.h"
 
-namespace weir::runtime {
+namespace weir::config {
 namespace {
 
 using namespace std::chrono_literals;
-using pool::PoolConfig;
 using test::Variable;
 using testing::AllOf;
 using testing::ElementsAre;
@@ -112,8 +111,8 @@ TEST(AConfiguration, SetsEveryKeyThereIs) {
   EXPECT_EQ(pool.linger_max, 1min);
   EXPECT_EQ(pool.leak_after, 90min);
   EXPECT_EQ(pool.keepalive, 45s);
-  EXPECT_EQ(pool.reset, pool::ResetMode::kAlways);
-  EXPECT_EQ(pool.orphans, pool::Orphans::kWait);
+  EXPECT_EQ(pool.reset, ResetMode::kAlways);
+  EXPECT_EQ(pool.orphans, Orphans::kWait);
   EXPECT_THAT(pool.on_connect, ElementsAre("SET a = 1", "SET b = 2"));
 }
 
@@ -132,8 +131,8 @@ TEST(AConfiguration, LeavesTheDefaultsWhereItIsSilent) {
   EXPECT_EQ(pool.acquire_timeout, defaults.acquire_timeout);
   EXPECT_EQ(pool.validate_after, defaults.validate_after);
   EXPECT_EQ(pool.linger_max, std::nullopt);
-  EXPECT_EQ(pool.reset, pool::ResetMode::kTracked);
-  EXPECT_EQ(pool.orphans, pool::Orphans::kTerminate);
+  EXPECT_EQ(pool.reset, ResetMode::kTracked);
+  EXPECT_EQ(pool.orphans, Orphans::kTerminate);
 }
 
 TEST(AConfiguration, KeepsPoolsAndQuotasInTheOrderOfTheFile) {
@@ -177,7 +176,7 @@ on_connect = ["SET a = '${WEIR_TEST_NAME}'"]
   EXPECT_EQ(pool.driver, "postgres");
   EXPECT_EQ(pool.dsn, "host=h password=hunter2 x=${y}");
   EXPECT_EQ(pool.acquire_timeout, 7s);
-  EXPECT_EQ(pool.reset, pool::ResetMode::kAlways);
+  EXPECT_EQ(pool.reset, ResetMode::kAlways);
   EXPECT_EQ(pool.validate_after, std::nullopt);
   EXPECT_THAT(pool.on_connect, ElementsAre("SET a = 'postgres'"));
 }
@@ -518,4 +517,4 @@ RC_GTEST_PROP(Garbage, MadeFromAGoodConfigurationIsRefusedOrGood, ()) {
 }
 
 }  // namespace
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -1,4 +1,4 @@
-#include "runtime/config_tree.h"
+#include "config/tree.h"
 
 #include <toml++/toml.h>
 
@@ -6,9 +6,9 @@
 #include <exception>
 #include <utility>
 
-#include "runtime/config_depth.h"
+#include "config/depth.h"
 
-namespace weir::runtime {
+namespace weir::config {
 namespace {
 
 constexpr std::size_t kMostBytes = 1 << 20;
@@ -123,4 +123,4 @@ Result<ConfigNode> parse_tree(std::string_view text, const std::string& origin) 
   }
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -1,10 +1,10 @@
-#include "runtime/config_values.h"
+#include "config/values.h"
 
 #include <algorithm>
 
-#include "runtime/config_text.h"
+#include "config/text.h"
 
-namespace weir::runtime {
+namespace weir::config {
 
 using Kind = ConfigNode::Kind;
 
@@ -59,4 +59,4 @@ Result<std::string> text_of(const Item& item, std::string_view form) {
   return value;
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

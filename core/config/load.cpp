@@ -1,4 +1,4 @@
-#include "runtime/config_file.h"
+#include "config/load.h"
 
 #include <algorithm>
 #include <array>
@@ -11,15 +11,12 @@
 #include <utility>
 
 #include "base/text.h"
-#include "runtime/config_text.h"
-#include "runtime/config_tree.h"
-#include "runtime/config_values.h"
+#include "config/text.h"
+#include "config/tree.h"
+#include "config/values.h"
 
-namespace weir::runtime {
+namespace weir::config {
 namespace {
-
-using pool::PoolConfig;
-using pool::QuotaConfig;
 
 // ---- the keys there are -------------------------------------------------------------------------
 
@@ -45,14 +42,14 @@ bool is_segment(std::string_view text) {
   return is_among(text, kBytes.substr(0, 26), kBytes);
 }
 
-constexpr std::array<std::pair<std::string_view, pool::ResetMode>, 3> kResets = {{
-    {"tracked", pool::ResetMode::kTracked},
-    {"always", pool::ResetMode::kAlways},
-    {"transaction", pool::ResetMode::kTransaction},
+constexpr std::array<std::pair<std::string_view, ResetMode>, 3> kResets = {{
+    {"tracked", ResetMode::kTracked},
+    {"always", ResetMode::kAlways},
+    {"transaction", ResetMode::kTransaction},
 }};
-constexpr std::array<std::pair<std::string_view, pool::Orphans>, 2> kOrphans = {{
-    {"terminate", pool::Orphans::kTerminate},
-    {"wait", pool::Orphans::kWait},
+constexpr std::array<std::pair<std::string_view, Orphans>, 2> kOrphans = {{
+    {"terminate", Orphans::kTerminate},
+    {"wait", Orphans::kWait},
 }};
 
 template <typename Target>
@@ -69,19 +66,19 @@ constexpr Key<RuntimeConfig> kRuntimeKeys[] = {
 };
 
 constexpr Key<QuotaConfig> kQuotaKeys[] = {
-    {"limit", read_count<&QuotaConfig::limit, pool::kMaxRange>},
+    {"limit", read_count<&QuotaConfig::limit, kMaxRange>},
 };
 
 constexpr Key<PoolConfig> kPoolKeys[] = {
-    {"driver", read_word_like<&PoolConfig::driver, pool::is_valid_name, kNameForm>},
+    {"driver", read_word_like<&PoolConfig::driver, is_valid_name, kNameForm>},
     {"dsn", read_text<&PoolConfig::dsn>},
-    {"quota", read_word_like<&PoolConfig::quota, pool::is_valid_name, kNameForm>},
-    {"min", read_count<&PoolConfig::min, pool::kConnectionsRange>},
-    {"keep", read_count<&PoolConfig::keep, pool::kConnectionsRange>},
-    {"max", read_count<&PoolConfig::max, pool::kMaxRange>},
-    {"max_per_worker", read_count<&PoolConfig::max_per_worker, pool::kConnectionsRange>},
-    {"max_waiting", read_count<&PoolConfig::max_waiting, pool::kWaitingRange>},
-    {"connect_concurrency", read_count<&PoolConfig::connect_concurrency, pool::kConcurrencyRange>},
+    {"quota", read_word_like<&PoolConfig::quota, is_valid_name, kNameForm>},
+    {"min", read_count<&PoolConfig::min, kConnectionsRange>},
+    {"keep", read_count<&PoolConfig::keep, kConnectionsRange>},
+    {"max", read_count<&PoolConfig::max, kMaxRange>},
+    {"max_per_worker", read_count<&PoolConfig::max_per_worker, kConnectionsRange>},
+    {"max_waiting", read_count<&PoolConfig::max_waiting, kWaitingRange>},
+    {"connect_concurrency", read_count<&PoolConfig::connect_concurrency, kConcurrencyRange>},
     {"acquire_timeout", read_duration<&PoolConfig::acquire_timeout>},
     {"idle_timeout", read_duration<&PoolConfig::idle_timeout>},
     {"max_lifetime", read_duration<&PoolConfig::max_lifetime>},
@@ -144,7 +141,7 @@ Status read_family(const Item& family, const Key<Config> (&keys)[kCount],
   WEIR_TRY(check_is_table(family, header));
   for (const ConfigNode& node : family.node.children) {
     const Item section = item_in(family.spot, node);
-    if (!pool::is_valid_name(node.name)) {
+    if (!is_valid_name(node.name)) {
       return section.spot.expected(kNameForm, shown_key(node.name));
     }
     WEIR_TRY(check_is_table(section, header));
@@ -258,4 +255,4 @@ Result<RuntimeConfig> parse_config(const std::string& text, const std::string& o
   return read_config(text, origin, std::filesystem::current_path(ignored));
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -10,17 +10,17 @@
 #include <vector>
 
 #include "base/status.h"
-#include "pool/config.h"
+#include "config/pool_config.h"
 
-namespace weir::runtime {
+namespace weir::config {
 
 struct RuntimeConfig {
-  std::string service = "weir";           // a label: part of application_name; at most 31 bytes
-  std::string segment = "default";        // which segment; [a-z][a-z0-9_-]*, at most 31 bytes
-  std::string folder;                     // where segments live; empty: the machine's usual place
-  std::vector<std::string> plugin_path;   // empty: where weir was installed
-  std::vector<pool::QuotaConfig> quotas;  // in file order
-  std::vector<pool::PoolConfig> pools;    // in file order; at least one
+  std::string service = "weir";          // a label: part of application_name; at most 31 bytes
+  std::string segment = "default";       // which segment; [a-z][a-z0-9_-]*, at most 31 bytes
+  std::string folder;                    // where segments live; empty: the machine's usual place
+  std::vector<std::string> plugin_path;  // empty: where weir was installed
+  std::vector<QuotaConfig> quotas;       // in file order
+  std::vector<PoolConfig> pools;         // in file order; at least one
 };
 
 /// Reads and checks a file. kBadConfig as above; kNotFound if there is no such file. Relative paths
@@ -31,4 +31,4 @@ struct RuntimeConfig {
 [[nodiscard]] Result<RuntimeConfig> parse_config(const std::string& text,
                                                  const std::string& origin);
 
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -11,7 +11,7 @@
 
 #include "base/status.h"
 
-namespace weir::runtime {
+namespace weir::config {
 
 struct ConfigNode {
   enum class Kind { kTable, kArray, kText, kInteger, kOther };
@@ -31,4 +31,4 @@ struct ConfigNode {
 /// configuration does or is larger than 1 MiB. Shows nothing of a line that mentions a dsn.
 [[nodiscard]] Result<ConfigNode> parse_tree(std::string_view text, const std::string& origin);
 
-}  // namespace weir::runtime
+}  // namespace weir::config
