@@ -12,13 +12,6 @@ bool holds_word(std::string_view text, std::string_view word) {
   return std::search(text.begin(), text.end(), word.begin(), word.end(), same) != text.end();
 }
 
-bool may_hold_password(std::string_view text) {
-  const std::size_t scheme = text.find("://");
-  const bool has_user_part =
-      scheme != std::string_view::npos && text.find('@', scheme) != std::string_view::npos;
-  return has_user_part || holds_word(text, "password");
-}
-
 }  // namespace
 
 bool is_name(std::string_view name) {
@@ -26,6 +19,13 @@ bool is_name(std::string_view name) {
   return !name.empty() && is_letter(name.front()) &&
          std::all_of(name.begin(), name.end(),
                      [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
+bool may_hold_password(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  const bool has_user_part =
+      scheme != std::string_view::npos && text.find('@', scheme) != std::string_view::npos;
+  return has_user_part || holds_word(text, "password");
 }
 
 std::string_view cut_text(std::string_view text, std::size_t bytes) {

@@ -11,6 +11,9 @@
 #include <utility>
 
 #include "base/text.h"
+#include "config/environment.h"
+#include "config/keys.h"
+#include "config/overrides.h"
 #include "config/text.h"
 #include "config/tree.h"
 #include "config/values.h"
@@ -18,98 +21,16 @@
 namespace weir::config {
 namespace {
 
-// ---- the keys there are -------------------------------------------------------------------------
-
-constexpr std::string_view kNameForm = "a name ([a-z][a-z0-9]*, at most 31 bytes)";
-constexpr std::string_view kServiceForm =
-    "a label (letters, digits, \".\", \"_\", \"-\"; at most 31 bytes)";
-constexpr std::string_view kSegmentForm = "a segment's name ([a-z][a-z0-9_-]*, at most 31 bytes)";
-constexpr std::size_t kLongestLabel = 31;
-
-bool is_among(std::string_view text, std::string_view begin, std::string_view others) {
-  return text.size() <= kLongestLabel && begin.find(text.front()) != std::string_view::npos &&
-         text.find_first_not_of(others) == std::string_view::npos;
-}
-
-bool is_service(std::string_view text) {
-  constexpr std::string_view kBytes =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  return is_among(text, kBytes, kBytes);
-}
-
-bool is_segment(std::string_view text) {
-  constexpr std::string_view kBytes = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-  return is_among(text, kBytes.substr(0, 26), kBytes);
-}
-
-constexpr std::array<std::pair<std::string_view, ResetMode>, 3> kResets = {{
-    {"tracked", ResetMode::kTracked},
-    {"always", ResetMode::kAlways},
-    {"transaction", ResetMode::kTransaction},
-}};
-constexpr std::array<std::pair<std::string_view, Orphans>, 2> kOrphans = {{
-    {"terminate", Orphans::kTerminate},
-    {"wait", Orphans::kWait},
-}};
-
-template <typename Target>
-struct Key {
-  std::string_view name;
-  Status (*read)(const Item&, Target&);
-};
-
-constexpr Key<RuntimeConfig> kRuntimeKeys[] = {
-    {"service", read_word_like<&RuntimeConfig::service, is_service, kServiceForm>},
-    {"segment", read_word_like<&RuntimeConfig::segment, is_segment, kSegmentForm>},
-    {"folder", read_text<&RuntimeConfig::folder>},
-    {"plugin_path", read_texts<&RuntimeConfig::plugin_path>},
-};
-
-constexpr Key<QuotaConfig> kQuotaKeys[] = {
-    {"limit", read_count<&QuotaConfig::limit, kMaxRange>},
-};
-
-constexpr Key<PoolConfig> kPoolKeys[] = {
-    {"driver", read_word_like<&PoolConfig::driver, is_valid_name, kNameForm>},
-    {"dsn", read_text<&PoolConfig::dsn>},
-    {"quota", read_word_like<&PoolConfig::quota, is_valid_name, kNameForm>},
-    {"min", read_count<&PoolConfig::min, kConnectionsRange>},
-    {"keep", read_count<&PoolConfig::keep, kConnectionsRange>},
-    {"max", read_count<&PoolConfig::max, kMaxRange>},
-    {"max_per_worker", read_count<&PoolConfig::max_per_worker, kConnectionsRange>},
-    {"max_waiting", read_count<&PoolConfig::max_waiting, kWaitingRange>},
-    {"connect_concurrency", read_count<&PoolConfig::connect_concurrency, kConcurrencyRange>},
-    {"acquire_timeout", read_duration<&PoolConfig::acquire_timeout>},
-    {"idle_timeout", read_duration<&PoolConfig::idle_timeout>},
-    {"max_lifetime", read_duration<&PoolConfig::max_lifetime>},
-    {"validate_after", read_duration_or_never<&PoolConfig::validate_after>},
-    {"connect_timeout", read_duration<&PoolConfig::connect_timeout>},
-    {"statement_timeout", read_duration<&PoolConfig::statement_timeout>},
-    {"close_timeout", read_duration<&PoolConfig::close_timeout>},
-    {"permit_quantum", read_duration<&PoolConfig::permit_quantum>},
-    {"linger_max", read_duration<&PoolConfig::linger_max>},
-    {"leak_after", read_duration<&PoolConfig::leak_after>},
-    {"keepalive", read_duration<&PoolConfig::keepalive>},
-    {"reset", read_choice<&PoolConfig::reset, kResets>},
-    {"orphans", read_choice<&PoolConfig::orphans, kOrphans>},
-    {"on_connect", read_texts<&PoolConfig::on_connect>},
-};
-
 // ---- reading sections ---------------------------------------------------------------------------
 
-template <typename Target, std::size_t kCount>
-Status read_keys(const Item& section, const Key<Target> (&keys)[kCount], Target& target) {
+template <typename Target>
+Status read_keys(const Item& section, std::string_view family, std::span<const Key<Target>> keys,
+                 Target& target) {
   for (const ConfigNode& node : section.node.children) {
     const Item item = item_in(section.spot, node);
-    const auto* key = std::find_if(std::begin(keys), std::end(keys),
-                                   [&](const auto& known) { return known.name == node.name; });
-    if (key == std::end(keys)) {
-      std::array<std::string_view, kCount> names;
-      std::transform(std::begin(keys), std::end(keys), names.begin(),
-                     [](const auto& known) { return known.name; });
-      return item.spot.bad("unknown key; the nearest valid key is " +
-                           show_text(nearest(node.name, names)));
-    }
+    if (const auto problem = key_problem(family, node.name)) return item.spot.bad(*problem);
+    const auto key = std::find_if(keys.begin(), keys.end(),
+                                  [&](const auto& known) { return known.name == node.name; });
     WEIR_TRY(key->read(item, target));
   }
   return {};
@@ -126,34 +47,52 @@ struct Sourced {
   Config config;
   Item section;
 
+  [[nodiscard]] Source source_of(std::string_view key) const {
+    const ConfigNode* node = section.node.find(key);
+    return node != nullptr ? node->source : Source{};
+  }
   /// The spot of a key of the section; the section's own line if the key is not there.
   [[nodiscard]] Spot spot_of(std::string_view key) const {
     const ConfigNode* node = section.node.find(key);
-    return section.spot.below(key, node != nullptr ? node->line : section.spot.line);
+    return section.spot.below(key, node != nullptr ? node->source : section.spot.source);
   }
 };
 
+/// What a contradiction is about may not stand beside it: "max (10, from preset small)".
+template <typename Config>
+std::string where_max_is_from(const Sourced<Config>& read, const ConfigProblem& problem) {
+  if (problem.key != "min" && problem.key != "keep") return {};
+  const Source source = read.source_of("max");
+  if (source.kind == Source::Kind::kDefault || source.kind == Source::Kind::kFile) return {};
+  return "; max comes from " + source.text();
+}
+
 /// Every [FAMILY.NAME] below `family`.
-template <typename Config, std::size_t kCount>
-Status read_family(const Item& family, const Key<Config> (&keys)[kCount],
+template <typename Config>
+Status read_family(const Item& family, std::span<const Key<Config>> keys,
                    std::vector<Sourced<Config>>& out) {
   const std::string header = "[" + family.node.name + ".NAME]";
   WEIR_TRY(check_is_table(family, header));
   for (const ConfigNode& node : family.node.children) {
     const Item section = item_in(family.spot, node);
     if (!is_valid_name(node.name)) {
-      return section.spot.expected(kNameForm, shown_key(node.name));
+      return section.spot.expected("a name ([a-z][a-z0-9]*, at most 31 bytes)",
+                                   shown_key(node.name));
     }
     WEIR_TRY(check_is_table(section, header));
     Sourced<Config> read{Config{}, section};
     read.config.name = node.name;
-    WEIR_TRY(read_keys(section, keys, read.config));
+    WEIR_TRY(read_keys(section, family.node.name, keys, read.config));
     if (const auto problem = read.config.problem()) {
-      return read.spot_of(problem->key).bad(problem->text);
+      return read.spot_of(problem->key).bad(problem->text + where_max_is_from(read, *problem));
     }
     out.push_back(std::move(read));
   }
   return {};
+}
+
+std::string place_of(const Source& source) {
+  return source.kind == Source::Kind::kFile ? "line " + std::to_string(source.line) : source.text();
 }
 
 /// What the sections say about each other.
@@ -165,11 +104,10 @@ Status check_quota_of(const Sourced<PoolConfig>& pool,
     names.push_back(quota.config.name);
     if (quota.config.name != pool.config.quota) continue;
     if (pool.config.max <= quota.config.limit) return {};
-    const Spot limit = quota.spot_of("limit");
     const bool is_default = pool.section.node.find("max") == nullptr;
     return pool.spot_of("max").expected(
-        "at most " + std::to_string(quota.config.limit) + ", the limit of its quota (line " +
-            std::to_string(limit.line) + ")",
+        "at most " + std::to_string(quota.config.limit) + ", the limit of its quota (" +
+            place_of(quota.spot_of("limit").source) + ")",
         std::to_string(pool.config.max) + (is_default ? " (the default)" : ""));
   }
   const std::string known =
@@ -184,39 +122,81 @@ void resolve(std::string& path, const std::filesystem::path& folder) {
   if (!path.empty()) path = (folder / path).lexically_normal().string();
 }
 
-Result<RuntimeConfig> read_config(const std::string& text, const std::string& origin,
-                                  const std::filesystem::path& folder) {
-  const Result<ConfigNode> root = parse_tree(text, origin);
-  if (!root.ok()) return root.status();
+template <typename Config>
+void list(const std::string& section, const Config& config, const ConfigNode* node,
+          std::span<const Key<Config>> keys, std::vector<Setting>& out) {
+  for (const Key<Config>& key : keys) {
+    const ConfigNode* const said = node != nullptr ? node->find(key.name) : nullptr;
+    out.push_back({section, std::string(key.name), key.write(config), key.is_secret,
+                   said != nullptr ? said->source : Source{}});
+  }
+}
 
-  RuntimeConfig config;
+// ---- all of it ----------------------------------------------------------------------------------
+
+struct Input {
+  std::string origin;  // the file's name; empty: there is none
+  std::filesystem::path folder;
+};
+
+Result<Loaded> read_tree(ConfigNode root, const Input& input) {
+  const Environment environment = Environment::of_process();
+  WEIR_TRY(apply_overrides(environment, input.origin.empty(), root));
+
+  Loaded loaded;
+  RuntimeConfig& config = loaded.config;
   std::vector<Sourced<QuotaConfig>> quotas;
   std::vector<Sourced<PoolConfig>> pools;
-  for (const ConfigNode& node : root.value().children) {
-    const Item item = item_in(Spot{origin, 1, ""}, node);
+  const Source top = in_file(input.origin, 1);
+  for (const ConfigNode& node : root.children) {
+    const Item item = item_in(Spot{top, ""}, node);
     if (node.name == "runtime") {
       WEIR_TRY(check_is_table(item, "[runtime]"));
-      WEIR_TRY(read_keys(item, kRuntimeKeys, config));
+      WEIR_TRY(read_keys(item, "runtime", runtime_keys(), config));
     } else if (node.name == "quota") {
-      WEIR_TRY(read_family(item, kQuotaKeys, quotas));
+      WEIR_TRY(read_family(item, quota_keys(), quotas));
     } else if (node.name == "pool") {
-      WEIR_TRY(read_family(item, kPoolKeys, pools));
+      WEIR_TRY(read_family(item, pool_keys(), pools));
     } else {
       constexpr std::array<std::string_view, 3> kSections = {"runtime", "quota", "pool"};
       return item.spot.bad("unknown section; the nearest valid one is " +
                            show_text(nearest(node.name, kSections)));
     }
   }
+  if (pools.empty() && input.origin.empty()) {
+    return Status(Code::kNotFound,
+                  "configuration: expected a weir.toml in the working folder, WEIR_CONFIG with the "
+                  "path of one, or variables WEIR_POOL_<NAME>_<KEY>, found none of them");
+  }
   if (pools.empty()) {
-    return Spot{origin, 1, "pool"}.expected("at least one section [pool.NAME]", "none");
+    return Spot{top, "pool"}.expected("at least one section [pool.NAME]", "none");
   }
   for (const auto& pool : pools) WEIR_TRY(check_quota_of(pool, quotas));
 
-  for (auto& quota : quotas) config.quotas.push_back(std::move(quota.config));
-  for (auto& pool : pools) config.pools.push_back(std::move(pool.config));
-  resolve(config.folder, folder);
-  for (std::string& path : config.plugin_path) resolve(path, folder);
-  return config;
+  resolve(config.folder, input.folder);
+  for (std::string& path : config.plugin_path) resolve(path, input.folder);
+  list("runtime", config, root.find("runtime"), runtime_keys(), loaded.settings);
+  for (auto& quota : quotas) {
+    list("quota." + quota.config.name, quota.config, &quota.section.node, quota_keys(),
+         loaded.settings);
+    config.quotas.push_back(std::move(quota.config));
+  }
+  for (auto& pool : pools) {
+    list("pool." + pool.config.name, pool.config, &pool.section.node, pool_keys(), loaded.settings);
+    config.pools.push_back(std::move(pool.config));
+  }
+  return loaded;
+}
+
+Result<Loaded> read_text(const std::string& text, const Input& input) {
+  Result<ConfigNode> root = parse_tree(text, input.origin);
+  if (!root.ok()) return root.status();
+  return read_tree(std::move(root).value(), input);
+}
+
+std::filesystem::path working_folder() {
+  std::error_code ignored;  // without a working folder, relative paths stay as they are
+  return std::filesystem::current_path(ignored);
 }
 
 // ---- files --------------------------------------------------------------------------------------
@@ -241,18 +221,39 @@ Result<std::string> read_file(const std::string& path) {
 
 }  // namespace
 
-Result<RuntimeConfig> load_config_file(const std::string& path) {
+Result<Loaded> load_config_file(const std::string& path) {
   const Result<std::string> text = read_file(path);
   if (!text.ok()) return text.status();
   std::error_code error;
   const std::filesystem::path whole = std::filesystem::absolute(path, error);
   if (error) return Status::system_error(path, error.value());
-  return read_config(text.value(), path, whole.parent_path());
+  return read_text(text.value(), {path, whole.parent_path()});
+}
+
+Result<Loaded> load_config_text(const std::string& text, const std::string& origin) {
+  return read_text(text, {origin, working_folder()});
+}
+
+Result<Loaded> load_config_environment() {
+  return read_tree(make_table("", {}), {"", working_folder()});
+}
+
+std::string default_config_path() {
+  const Environment environment = Environment::of_process();
+  if (const std::string* named = environment.find("WEIR_CONFIG")) return *named;
+  std::error_code ignored;
+  return std::filesystem::exists("weir.toml", ignored) ? "weir.toml" : "";
+}
+
+Result<Loaded> load_config(const std::string& path) {
+  const std::string file = path.empty() ? default_config_path() : path;
+  return file.empty() ? load_config_environment() : load_config_file(file);
 }
 
 Result<RuntimeConfig> parse_config(const std::string& text, const std::string& origin) {
-  std::error_code ignored;  // without a working folder, relative paths stay as they are
-  return read_config(text, origin, std::filesystem::current_path(ignored));
+  Result<Loaded> loaded = load_config_text(text, origin);
+  if (!loaded.ok()) return loaded.status();
+  return std::move(loaded).value().config;
 }
 
 }  // namespace weir::config

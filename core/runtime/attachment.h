@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
-#include "config/load.h"
+#include "config/runtime_config.h"
 #include "driver/plugin.h"
 #include "pool/keeper.h"
 #include "pool/pool.h"

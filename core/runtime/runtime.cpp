@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "config/load.h"
 #include "driver/plugin_path.h"
 #include "pool/fork_gate.h"
 
@@ -29,9 +30,11 @@ Registry& registry() {
 
 std::string key_of(const OpenOptions& options) {
   if (!options.config_text.empty()) return "text:" + options.config_text;
-  const std::unique_ptr<char, decltype(&free)> real(realpath(options.config_path.c_str(), nullptr),
-                                                    &free);
-  return "file:" + (real ? std::string(real.get()) : options.config_path);
+  const std::string path =
+      options.config_path.empty() ? config::default_config_path() : options.config_path;
+  if (path.empty()) return "environment";
+  const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
+  return "file:" + (real ? std::string(real.get()) : path);
 }
 
 }  // namespace
@@ -49,9 +52,9 @@ Runtime::Runtime(std::string key, config::RuntimeConfig config, const OpenOption
 }
 
 Result<Runtime*> Runtime::open(const OpenOptions& options) {
-  if (options.config_path.empty() == options.config_text.empty()) {
+  if (!options.config_path.empty() && !options.config_text.empty()) {
     return Status(Code::kBadArgument,
-                  "weir_open: exactly one of config_path and config_text expected");
+                  "weir_open: one of config_path and config_text expected, found both");
   }
   const std::string key = key_of(options);
   const MutexLock lock(registry().mutex);
@@ -71,11 +74,14 @@ Result<Runtime*> Runtime::open(const OpenOptions& options) {
 }
 
 Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& options) {
-  Result<config::RuntimeConfig> config =
-      options.config_text.empty() ? config::load_config_file(options.config_path)
-                                  : config::parse_config(options.config_text, "weir.toml");
-  if (!config.ok()) return config.status();
-  std::unique_ptr<Runtime> runtime(new Runtime(key, std::move(config).value(), options));
+  Result<config::Loaded> loaded = options.config_text.empty()
+                                      ? config::load_config(options.config_path)
+                                      : config::load_config_text(options.config_text, "weir.toml");
+  if (!loaded.ok()) return loaded.status();
+  std::unique_ptr<Runtime> runtime(new Runtime(key, std::move(loaded.value().config), options));
+  for (const std::string& note : loaded.value().notes) {
+    runtime->log_.info("config_note", {{"note", note}});
+  }
   std::vector<std::string> folders = runtime->config_.plugin_path;
   if (folders.empty()) folders = driver::default_plugin_path();
   // A loaded driver may log as long as the process lives, whoever opened first.

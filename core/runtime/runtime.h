@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
-#include "config/load.h"
+#include "config/runtime_config.h"
 #include "driver/plugin.h"
 #include "runtime/attachment.h"
 
@@ -32,7 +32,8 @@ struct PoolHandle {
 };
 
 struct OpenOptions {
-  std::string config_path;  // one of the two
+  // At most one of the two; neither: as config::load_config() finds it.
+  std::string config_path;
   std::string config_text;
   Log::Sink log = nullptr;
   void* log_context = nullptr;

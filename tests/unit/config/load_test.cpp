@@ -279,7 +279,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{pool_with("connect_concurrency = 17"),
             "4: pool.main.connect_concurrency: expected a number from 1 to 16, found 17"},
         Bad{"[quota.pg]\nlimit = \"auto\"\n",
-            "2: quota.pg.limit: expected a number from 1 to 10000, found \"auto\""},
+            "2: quota.pg.limit: \"auto\" is not supported by this version of weir yet; expected a "
+            "number"},
+        Bad{"[quota.pg]\nlimit = \"some\"\n",
+            "2: quota.pg.limit: expected a number from 1 to 10000, found \"some\""},
         Bad{"[quota.pg]\nlimit = 10001\n",
             "2: quota.pg.limit: expected a number from 1 to 10000, found 10001"},
         Bad{pool_with("acquire_timeout = 30"),
@@ -312,6 +315,33 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[pool.main]\ndriver = \"../pg\"\n",
             "2: pool.main.driver: expected a name ([a-z][a-z0-9]*, at most 31 bytes), found "
             "\"../pg\""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Planned, ABadConfiguration,
+    testing::Values(
+        Bad{"[quota.pg]\nlimit = 3\nleave = 2\n",
+            "3: quota.pg.leave: this version of weir does not support it yet"},
+        Bad{pool_with("policy = \"adaptive.lua\""),
+            "4: pool.main.policy: this version of weir does not support it yet"},
+        Bad{pool_with("[pool.main.policy_params]\nheadroom = 1.5"),
+            "4: pool.main.policy_params: this version of weir does not support it yet"},
+        Bad{pool_with("handover = \"live\""),
+            "4: pool.main.handover: this version of weir does not support it yet"},
+        Bad{pool_with("handover_after = \"5ms\""),
+            "4: pool.main.handover_after: this version of weir does not support it yet"},
+        Bad{pool_with("reserve = 5"),
+            "4: pool.main.reserve: this version of weir does not support it yet"},
+        Bad{pool_with("reserve_after = \"1s\""),
+            "4: pool.main.reserve_after: this version of weir does not support it yet"},
+        Bad{pool_with("order = \"lifo\""),
+            "4: pool.main.order: this version of weir does not support it yet"},
+        Bad{pool_with("class = \"auth\""),
+            "4: pool.main.class: this version of weir does not support it yet"},
+        Bad{pool_with("capture_stack = true"),
+            "4: pool.main.capture_stack: this version of weir does not support it yet"},
+        Bad{pool_with("on_connect_error = \"close\""),
+            "4: pool.main.on_connect_error: this version of weir does not support it "
+            "yet"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Contradictions, ABadConfiguration,
@@ -437,10 +467,10 @@ TEST_F(AConfigFile, IsReadAndNamedInMessages) {
 TEST_F(AConfigFile, MeansItsRelativePathsFromItsOwnFolder) {
   const std::string path = write(
       "[runtime]\nfolder = \"run\"\nplugin_path = [\"../lib\", \"/opt/weir\"]\n" + pool_with(""));
-  const Result<RuntimeConfig> config = load_config_file(path);
-  ASSERT_TRUE(config.ok()) << config.status().to_string();
-  EXPECT_EQ(config.value().folder, (folder_.path() / "run").string());
-  EXPECT_THAT(config.value().plugin_path,
+  const Result<Loaded> loaded = load_config_file(path);
+  ASSERT_TRUE(loaded.ok()) << loaded.status().to_string();
+  EXPECT_EQ(loaded.value().config.folder, (folder_.path() / "run").string());
+  EXPECT_THAT(loaded.value().config.plugin_path,
               ElementsAre((folder_.path().parent_path() / "lib").string(), "/opt/weir"));
 }
 
@@ -448,10 +478,10 @@ TEST_F(AConfigFile, MayBeNamedRelativeToTheWorkingFolder) {
   write("[runtime]\nplugin_path = \"lib\"\n" + pool_with(""));
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder_.path());
-  const Result<RuntimeConfig> config = load_config_file("weir.toml");
+  const Result<Loaded> loaded = load_config_file("weir.toml");
   std::filesystem::current_path(before);
-  ASSERT_TRUE(config.ok()) << config.status().to_string();
-  EXPECT_THAT(config.value().plugin_path, ElementsAre((folder_.path() / "lib").string()));
+  ASSERT_TRUE(loaded.ok()) << loaded.status().to_string();
+  EXPECT_THAT(loaded.value().config.plugin_path, ElementsAre((folder_.path() / "lib").string()));
 }
 
 TEST_F(AConfigFile, ThatIsNotThereIsNotFound) {
