@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "config/presets.h"
 #include "config/text.h"
 #include "config/written.h"
 
@@ -43,6 +44,13 @@ constexpr std::array<std::pair<std::string_view, Orphans>, 2> kOrphans = {{
     {"wait", Orphans::kWait},
 }};
 
+// Text and value are the same: the preset's name.
+constexpr auto kPresetNames = [] {
+  std::array<std::pair<std::string_view, std::string_view>, kPresets.size()> names;
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = {kPresets[i].name, kPresets[i].name};
+  return names;
+}();
+
 // ---- one line for each key ----------------------------------------------------------------------
 
 template <auto kMember, typename Target>
@@ -79,6 +87,8 @@ constexpr Key<RuntimeConfig> kRuntimeKeys[] = {
     word_key<&RuntimeConfig::segment, is_segment, kSegmentForm, RuntimeConfig>("segment"),
     text_key<&RuntimeConfig::folder, RuntimeConfig>("folder"),
     texts_key<&RuntimeConfig::plugin_path, RuntimeConfig>("plugin_path"),
+    {"aliases", Form::kFlag, read_flag<&RuntimeConfig::aliases>,
+     write_value<&RuntimeConfig::aliases, RuntimeConfig>},
 };
 
 Status read_limit(const Item& item, QuotaConfig& quota) {
@@ -97,6 +107,7 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     word_key<&PoolConfig::driver, is_valid_name, kNameForm, PoolConfig>("driver"),
     {"dsn", Form::kText, read_text<&PoolConfig::dsn>, write_nothing, true},
     word_key<&PoolConfig::quota, is_valid_name, kNameForm, PoolConfig>("quota"),
+    choice_key<&PoolConfig::preset, kPresetNames, PoolConfig>("preset"),
     count_key<&PoolConfig::min, kConnectionsRange, PoolConfig>("min"),
     {"keep", Form::kCount, read_count<&PoolConfig::keep, kConnectionsRange>,
      [](const PoolConfig& pool) { return written(pool.kept()); }},

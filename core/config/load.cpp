@@ -11,9 +11,11 @@
 #include <utility>
 
 #include "base/text.h"
+#include "config/aliases.h"
 #include "config/environment.h"
 #include "config/keys.h"
 #include "config/overrides.h"
+#include "config/presets.h"
 #include "config/text.h"
 #include "config/tree.h"
 #include "config/values.h"
@@ -139,11 +141,20 @@ struct Input {
   std::filesystem::path folder;
 };
 
+bool takes_aliases(const ConfigNode& root) {
+  const ConfigNode* const runtime = root.find("runtime");
+  const ConfigNode* const aliases = runtime != nullptr ? runtime->find("aliases") : nullptr;
+  return aliases == nullptr || aliases->kind != ConfigNode::Kind::kBoolean || aliases->boolean;
+}
+
 Result<Loaded> read_tree(ConfigNode root, const Input& input) {
   const Environment environment = Environment::of_process();
-  WEIR_TRY(apply_overrides(environment, input.origin.empty(), root));
-
   Loaded loaded;
+  // From the strongest to the weakest; none replaces what a stronger one has set.
+  WEIR_TRY(apply_overrides(environment, input.origin.empty(), root));
+  if (takes_aliases(root)) WEIR_TRY(apply_aliases(environment, root, loaded.notes));
+  WEIR_TRY(apply_presets(environment, root));
+
   RuntimeConfig& config = loaded.config;
   std::vector<Sourced<QuotaConfig>> quotas;
   std::vector<Sourced<PoolConfig>> pools;
@@ -166,7 +177,8 @@ Result<Loaded> read_tree(ConfigNode root, const Input& input) {
   if (pools.empty() && input.origin.empty()) {
     return Status(Code::kNotFound,
                   "configuration: expected a weir.toml in the working folder, WEIR_CONFIG with the "
-                  "path of one, or variables WEIR_POOL_<NAME>_<KEY>, found none of them");
+                  "path of one, DATABASE_URL or variables WEIR_POOL_<NAME>_<KEY>, found none of "
+                  "them");
   }
   if (pools.empty()) {
     return Spot{top, "pool"}.expected("at least one section [pool.NAME]", "none");

@@ -43,6 +43,8 @@ struct PoolConfig {
   std::string dsn{};     // may hold a password: never printed, never in the segment
   std::string quota{};   // empty: the pool's own `max` is the quota
 
+  std::string preset{};  // empty: none. What it gives is in the other values already
+
   std::uint32_t min = 0;                  // kept warm, machine-wide; a goal
   std::optional<std::uint32_t> keep{};    // idle ones above this are closed on release; default max
   std::uint32_t max = 10;                 // machine-wide, never exceeded; 1 to 10,000

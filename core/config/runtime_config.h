@@ -14,6 +14,7 @@ struct RuntimeConfig {
   std::string segment = "default";       // which segment; [a-z][a-z0-9_-]*, at most 31 bytes
   std::string folder;                    // where segments live; empty: the machine's usual place
   std::vector<std::string> plugin_path;  // empty: where weir was installed
+  bool aliases = true;                   // whether variables such as DATABASE_URL count
   std::vector<QuotaConfig> quotas;       // in file order
   std::vector<PoolConfig> pools;         // in file order; at least one
 };

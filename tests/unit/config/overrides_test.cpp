@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <ostream>
@@ -42,9 +41,7 @@ dsn = "host=db"
 
 class AnOverride : public testing::Test {
  protected:
-  void set(const std::string& name, const std::string& value) {
-    variables_.emplace_back(name, value);
-  }
+  void set(const std::string& name, const std::string& value) { variables_.set(name, value); }
 
   static RuntimeConfig good(const std::string& text = kFile) {
     Result<RuntimeConfig> config = parse_config(text, "weir.toml");
@@ -58,7 +55,7 @@ class AnOverride : public testing::Test {
   }
 
  private:
-  std::deque<Variable> variables_;
+  test::Variables variables_;
 };
 
 TEST_F(AnOverride, GoesBeforeTheFileInEverySection) {
