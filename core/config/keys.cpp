@@ -44,6 +44,11 @@ constexpr std::array<std::pair<std::string_view, Orphans>, 2> kOrphans = {{
     {"wait", Orphans::kWait},
 }};
 
+constexpr std::array<std::pair<std::string_view, OnConflict>, 3> kConflicts = {{
+    {"keep", OnConflict::kKeep},
+    {"replace", OnConflict::kReplace},
+    {"refuse", OnConflict::kRefuse},
+}};
 // Text and value are the same: the preset's name.
 constexpr auto kPresetNames = [] {
   std::array<std::pair<std::string_view, std::string_view>, kPresets.size()> names;
@@ -101,6 +106,7 @@ Status read_limit(const Item& item, QuotaConfig& quota) {
 
 constexpr Key<QuotaConfig> kQuotaKeys[] = {
     {"limit", Form::kCount, read_limit, write_value<&QuotaConfig::limit, QuotaConfig>},
+    choice_key<&QuotaConfig::on_conflict, kConflicts, QuotaConfig>("on_conflict"),
 };
 
 constexpr Key<PoolConfig> kPoolKeys[] = {
@@ -132,6 +138,7 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     {"linger_max", Form::kDuration, read_duration<&PoolConfig::linger_max>,
      write_if_set<&PoolConfig::linger_max, PoolConfig>},
     duration_key<&PoolConfig::permit_quantum>("permit_quantum"),
+    choice_key<&PoolConfig::on_conflict, kConflicts, PoolConfig>("on_conflict"),
 };
 
 // What this version cannot do yet. To take such a key and do nothing would be worse than to say so.

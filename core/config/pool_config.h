@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 
 enum class ResetMode { kTracked, kAlways, kTransaction };
 enum class Orphans { kTerminate, kWait };
+/// What becomes of machine-wide settings that differ from those other workers use.
+enum class OnConflict { kKeep, kReplace, kRefuse };
 
 /// From the least to the most a number may be.
 struct CountRange {
@@ -64,6 +66,7 @@ struct PoolConfig {
   milliseconds keepalive{0};                 // 0: off; ping idle connections this often
   ResetMode reset = ResetMode::kTracked;
   Orphans orphans = Orphans::kTerminate;
+  OnConflict on_conflict = OnConflict::kKeep;
   std::vector<std::string> on_connect{};  // statements run on every new connection
 
   [[nodiscard]] std::uint32_t kept() const { return keep.value_or(max); }
@@ -77,6 +80,7 @@ struct PoolConfig {
 struct QuotaConfig {
   std::string name{};       // [a-z][a-z0-9]*, at most 31 bytes
   std::uint32_t limit = 0;  // machine-wide, 1 to 10,000
+  OnConflict on_conflict = OnConflict::kKeep;
 
   [[nodiscard]] std::optional<ConfigProblem> problem() const;
   [[nodiscard]] Status validate() const;

@@ -23,6 +23,18 @@ shm::Geometry geometry_for(const config::RuntimeConfig& config) {
   return geometry;
 }
 
+shm::OnConflict how(config::OnConflict on_conflict) {
+  switch (on_conflict) {
+    case config::OnConflict::kReplace:
+      return shm::OnConflict::kReplace;
+    case config::OnConflict::kRefuse:
+      return shm::OnConflict::kRefuse;
+    case config::OnConflict::kKeep:
+      break;
+  }
+  return shm::OnConflict::kKeep;
+}
+
 shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driver::Dsn& dsn,
                                     std::uint32_t quota) {
   shm::PoolDeclaration declaration;
@@ -37,6 +49,7 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
   declaration.connect_concurrency = config.connect_concurrency;
   declaration.connect_timeout_ms = static_cast<std::uint32_t>(config.connect_timeout.count());
   declaration.permit_quantum_ms = static_cast<std::uint32_t>(config.permit_quantum.count());
+  declaration.on_conflict = how(config.on_conflict);
   return declaration;
 }
 
@@ -66,7 +79,8 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
 
   std::vector<std::pair<std::string, std::uint32_t>> quotas;
   for (const config::QuotaConfig& quota : config.quotas) {
-    const auto declared = shm::declare_quota(*made->segment_, self, {quota.name, quota.limit});
+    const auto declared = shm::declare_quota(*made->segment_, self,
+                                             {quota.name, quota.limit, how(quota.on_conflict)});
     if (!declared.ok()) return declared.status();
     warn_of(log, "quota", quota.name, declared.value());
     quotas.emplace_back(quota.name, declared.value().row);

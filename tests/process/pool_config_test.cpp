@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -77,6 +78,53 @@ TEST_F(PoolConfigured, ByNothingButTheEnvironmentLends) {
     return 0;
   });
   EXPECT_EQ(process.wait_at_most(), 0);
+}
+
+// ---- two workers, two configurations ------------------------------------------------------------
+
+/// What stands while the first of two runtimes, which count as two workers, has used its pool.
+class TwoConfigurations : public PoolConfigured {
+ protected:
+  void SetUp() override {
+    PoolConfigured::SetUp();
+    if (server_ == nullptr) return;
+    Got got = acquire(open("max = 4\nacquire_timeout = \"1s\""));
+    ASSERT_TRUE(got.ok()) << got.message;
+    ASSERT_TRUE(release(got.lease).ok());
+  }
+  Got acquire_by(const std::string& keys) {
+    Got got = acquire(second_.emplace(world_->config(keys)).pool());
+    if (got.ok()) {
+      EXPECT_TRUE(release(got.lease).ok());
+    }
+    return got;
+  }
+  std::optional<Weir> second_;
+};
+
+TEST_F(TwoConfigurations, KeepTheFirstAndWarnOfTheDifferencesByDefault) {
+  EXPECT_TRUE(acquire_by("max = 3\nmin = 1").ok());
+  EXPECT_EQ(stats_of(second_->pool()).max, 4u);
+  EXPECT_THAT(second_->log_of("settings_differ"),
+              ElementsAre(AllOf(HasSubstr("kind=pool"), HasSubstr("name=main"),
+                                HasSubstr("max 4 stands, 3 asked, min 0 stands, 1 asked"))));
+}
+
+TEST_F(TwoConfigurations, ReplaceTheFirstWhereTheLaterOneSaysSo) {
+  EXPECT_TRUE(acquire_by("max = 3\non_conflict = \"replace\"").ok());
+  EXPECT_EQ(stats_of(pool()).max, 3u) << "also for the worker that was there first";
+  EXPECT_THAT(second_->log_of("settings_differ"), ElementsAre(HasSubstr("max 4 replaced by 3")));
+}
+
+TEST_F(TwoConfigurations, RefuseTheLaterOneWhereItSaysSo) {
+  const Got got = acquire_by("max = 3\non_conflict = \"refuse\"");
+  EXPECT_EQ(got.code, "bad_config");
+  EXPECT_THAT(got.message, HasSubstr("max 4 stands, 3 asked"));
+  EXPECT_EQ(stats_of(pool()).max, 4u);
+}
+
+TEST_F(TwoConfigurations, RefuseNothingThatOnlyConcernsTheWorkerItself) {
+  EXPECT_TRUE(acquire_by("max = 4\nacquire_timeout = \"2s\"\non_conflict = \"refuse\"").ok());
 }
 
 }  // namespace
