@@ -11,6 +11,7 @@
 #include "cli/activity_report.h"
 #include "cli/json_text.h"
 #include "driver/connection.h"
+#include "driver/password_file.h"
 #include "driver/plugin.h"
 #include "driver/plugin_path.h"
 #include "shm/snapshot.h"
@@ -24,6 +25,7 @@ using config::RuntimeConfig;
 /// The pools of one server, and the DSN of the first to get there with.
 struct Server {
   driver::Dsn dsn;
+  std::string password_file;
   std::vector<std::string> pools;
 };
 
@@ -63,7 +65,7 @@ Result<std::vector<Server>> servers_of(const RuntimeConfig& config,
     if (same != servers.end()) {
       same->pools.push_back(pool->name);
     } else {
-      servers.push_back({std::move(dsn).value(), {pool->name}});
+      servers.push_back({std::move(dsn).value(), pool->password_file, {pool->name}});
     }
   }
   return servers;
@@ -141,7 +143,15 @@ Result<ServerActivity> look_at(const Server& server, const shm::Segment& segment
   options.struct_size = sizeof options;
   options.client_name = answer.own_client_name.c_str();
   options.reset_mode = WEIR_RESET_TRANSACTION;
+  std::string password;
+  if (!server.password_file.empty()) {
+    Result<std::string> read = driver::read_password_file(server.password_file);
+    if (!read.ok()) return failed(read.status());
+    password = std::move(read).value();
+    options.password = password.c_str();
+  }
   Result<driver::Connection> connection = driver::Connection::open(server.dsn, options);
+  driver::wipe(password);
   if (!connection.ok()) return failed(connection.status());
   if (Status status = connection.value().run(WEIR_OP_CONNECT, nullptr, deadline); !status.ok()) {
     return failed(status);

@@ -112,6 +112,7 @@ constexpr Key<QuotaConfig> kQuotaKeys[] = {
 constexpr Key<PoolConfig> kPoolKeys[] = {
     word_key<&PoolConfig::driver, is_valid_name, kNameForm, PoolConfig>("driver"),
     {"dsn", Form::kText, read_text<&PoolConfig::dsn>, write_nothing, true},
+    text_key<&PoolConfig::password_file, PoolConfig>("password_file"),
     word_key<&PoolConfig::quota, is_valid_name, kNameForm, PoolConfig>("quota"),
     choice_key<&PoolConfig::preset, kPresetNames, PoolConfig>("preset"),
     count_key<&PoolConfig::min, kConnectionsRange, PoolConfig>("min"),

@@ -194,6 +194,7 @@ Result<Loaded> read_tree(ConfigNode root, const Input& input) {
     config.quotas.push_back(std::move(quota.config));
   }
   for (auto& pool : pools) {
+    resolve(pool.config.password_file, input.folder);
     list("pool." + pool.config.name, pool.config, &pool.section.node, pool_keys(), loaded.settings);
     config.pools.push_back(std::move(pool.config));
   }

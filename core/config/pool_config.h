@@ -40,10 +40,11 @@ struct ConfigProblem {
 };
 
 struct PoolConfig {
-  std::string name{};    // [a-z][a-z0-9]*, at most 31 bytes
-  std::string driver{};  // "postgres"
-  std::string dsn{};     // may hold a password: never printed, never in the segment
-  std::string quota{};   // empty: the pool's own `max` is the quota
+  std::string name{};           // [a-z][a-z0-9]*, at most 31 bytes
+  std::string driver{};         // "postgres"
+  std::string dsn{};            // may hold a password: never printed, never in the segment
+  std::string password_file{};  // read at each connect; empty: the DSN has what it takes
+  std::string quota{};          // empty: the pool's own `max` is the quota
 
   std::string preset{};  // empty: none. What it gives is in the other values already
 

@@ -89,6 +89,10 @@ Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& option
   for (const config::PoolConfig& pool : runtime->config_.pools) {
     const auto driver = driver::Driver::load(pool.driver, folders, *driver_log);
     if (!driver.ok()) return Status(driver.status()).in("pool " + pool.name);
+    if (!pool.password_file.empty() && !driver.value()->takes_password()) {
+      return Status(Code::kNotSupported, "pool " + pool.name + ": password_file: the driver " +
+                                             pool.driver + " takes no password from a file");
+    }
     auto dsn = driver::Dsn::parse(*driver.value(), pool.dsn);
     if (!dsn.ok()) return Status(dsn.status()).in("pool " + pool.name);
     runtime->dsns_.push_back(std::move(dsn).value());

@@ -103,6 +103,30 @@ TEST_P(PostgresSuite, CountsTheLastHostsReasonWhenAllRefuse) {
   EXPECT_EQ(status.code(), Code::kAuthFailed) << status.to_string();
 }
 
+TEST_P(PostgresSuite, TakesThePasswordOfTheHostBeforeTheDsns) {
+  server().ask("CREATE ROLE late LOGIN PASSWORD 'of the host'");
+  for (const char* said : {"", " password=wrong"}) {
+    const Dsn dsn = parse(server().dsn_as("late") + said);
+    weir_conn_options_t options{};
+    options.struct_size = sizeof options;
+    options.password = "of the host";
+    auto connection = Connection::open(dsn, options);
+    ASSERT_TRUE(connection.ok());
+    run(connection.value(), WEIR_OP_CONNECT);
+    EXPECT_EQ(ask(connection.value(), "SELECT current_user"), "late");
+  }
+}
+
+TEST_P(PostgresSuite, IsContentWithTheOptionsOfTheFirstAbi) {
+  weir_conn_options_t options{};
+  options.struct_size = offsetof(weir_conn_options_t, password);
+  options.password = "must not be looked at";
+  const Dsn dsn = parse(subject().dsn());
+  auto connection = Connection::open(dsn, options);
+  ASSERT_TRUE(connection.ok()) << connection.status().to_string();
+  run(connection.value(), WEIR_OP_CONNECT);
+}
+
 // ---- settings -----------------------------------------------------------------------------------
 
 TEST_P(PostgresSuite, LetsDsnAndEnvironmentNameTheClient) {

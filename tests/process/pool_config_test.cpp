@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "pool_world.h"
@@ -78,6 +79,103 @@ TEST_F(PoolConfigured, ByNothingButTheEnvironmentLends) {
     return 0;
   });
   EXPECT_EQ(process.wait_at_most(), 0);
+}
+
+// ---- passwords ----------------------------------------------------------------------------------
+
+class PoolWithAPasswordFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!PostgresServer::is_installed()) {
+      GTEST_SKIP() << "PostgreSQL's server programs are not installed";
+    }
+    server_ = std::make_unique<PostgresServer>(PostgresSettings{.auth = "scram-sha-256"});
+    world_.emplace(server_->dsn());
+    rotate("hunter2 the first");
+  }
+  /// Gives the role another password; the file has it as well, if it is told.
+  void rotate(const std::string& password, bool tell = true) {
+    server_->ask("ALTER ROLE app PASSWORD '" + password + "'");
+    if (tell) write(password + "\n");
+  }
+  void write(const std::string& text) const { std::ofstream(path()) << text; }
+  [[nodiscard]] std::string path() const { return (folder_.path() / "password").string(); }
+  weir_pool_t* open() {
+    return weir_.emplace(world_->config("max = 3\npassword_file = \"" + path() + "\"")).pool();
+  }
+
+  std::unique_ptr<PostgresServer> server_;
+  std::optional<PoolWorld> world_;
+  TempFolder folder_;
+  std::optional<Weir> weir_;
+};
+
+TEST_F(PoolWithAPasswordFile, ConnectsWithWhatItHoldsAtThatMoment) {
+  weir_pool_t* const pool = open();
+  Got first = acquire(pool);
+  ASSERT_TRUE(first.ok()) << first.message;
+  rotate("hunter2 the second");
+  Got second = acquire(pool);
+  ASSERT_TRUE(second.ok()) << second.message;
+  EXPECT_EQ(ask(first, "SELECT 1"), "1") << "a session outlives its password";
+
+  rotate("hunter2 the third", false);
+  const Got third = acquire(pool, 2s);
+  EXPECT_EQ(third.code, "auth_failed");
+  std::filesystem::remove(path());
+  const Got fourth = acquire(pool, 2s);
+  EXPECT_EQ(fourth.code, "auth_failed");
+  EXPECT_THAT(fourth.message, AllOf(HasSubstr("pool main"), HasSubstr(path())));
+  write("hunter2 the third\n");
+  Got fifth = acquire(pool);
+  EXPECT_TRUE(fifth.ok()) << fifth.message;
+
+  EXPECT_THAT(weir_->log(), Not(Contains(HasSubstr("hunter2"))));
+  EXPECT_THAT(third.message + fourth.message, Not(HasSubstr("hunter2")));
+  for (Got* got : {&first, &second, &fifth}) EXPECT_TRUE(release(got->lease).ok());
+}
+
+// ---- statements of every session ----------------------------------------------------------------
+
+TEST_F(PoolConfigured, RunsItsStatementsInEverySession) {
+  weir_pool_t* const main = open(
+      "max = 2\non_connect = [\"SET work_mem = '3MB'\", "
+      "\"SET lock_timeout = '7s'\"]");
+  Got one = acquire(main);
+  Got two = acquire(main);
+  for (const Got* got : {&one, &two}) {
+    ASSERT_TRUE(got->ok()) << got->message;
+    EXPECT_EQ(ask(*got, "SHOW work_mem"), "3MB");
+    EXPECT_EQ(ask(*got, "SHOW lock_timeout"), "7s");
+  }
+  EXPECT_TRUE(release(one.lease).ok());
+  EXPECT_TRUE(release(two.lease).ok());
+}
+
+TEST_F(PoolConfigured, RunsItsStatementsAgainAfterAResetThatUndidThem) {
+  for (const char* reset : {"tracked", "always"}) {
+    weir_pool_t* const main = open(std::string("max = 1\nreset = \"") + reset +
+                                   "\"\non_connect = \"SET work_mem = '3MB'\"");
+    Got got = acquire(main);
+    ASSERT_TRUE(got.ok()) << got.message;
+    const int session = PQbackendPID(got.conn());
+    EXPECT_EQ(ask(got, "SET work_mem = '9MB'; SHOW work_mem"), "9MB");
+    EXPECT_TRUE(release(got.lease).ok());
+    got = acquire(main);
+    ASSERT_TRUE(got.ok()) << got.message;
+    EXPECT_EQ(PQbackendPID(got.conn()), session) << "the same session, made clean";
+    EXPECT_EQ(ask(got, "SHOW work_mem"), "3MB") << reset;
+    EXPECT_TRUE(release(got.lease).ok());
+    weir_.reset();
+  }
+}
+
+TEST_F(PoolConfigured, LendsNoSessionWhoseStatementsFailed) {
+  weir_pool_t* const main = open("max = 1\non_connect = \"SELECT 1/0\"");
+  const Got got = acquire(main, 2s);
+  EXPECT_EQ(got.code, "database_error");
+  EXPECT_THAT(got.message, HasSubstr("division by zero"));
+  EXPECT_TRUE(poll_until([&] { return server_->count_sessions() == 0; }));
 }
 
 // ---- two workers, two configurations ------------------------------------------------------------

@@ -34,7 +34,7 @@ extern "C" {
 
 #define WEIR_DRIVER_MAGIC 0x52564457u /* "WDVR" in memory */
 #define WEIR_DRIVER_ABI_MAJOR 1
-#define WEIR_DRIVER_ABI_MINOR 0
+#define WEIR_DRIVER_ABI_MINOR 1 /* 1: conn_options.password */
 
 /* Whether `member` lies inside what the other side says it filled in, and is set. */
 #define WEIR_HAS_FIELD(table, type, member)                                       \
@@ -92,6 +92,9 @@ typedef struct weir_conn_options {
   const char* client_name;       /* shown by the server for this session, unless the DSN sets one */
   uint32_t statement_timeout_ms; /* 0: the server's own */
   int32_t reset_mode;            /* enum weir_reset_mode */
+  /* Since 1.1; only given to drivers with WEIR_DRIVER_TAKES_PASSWORD. Goes before the DSN's own;
+   * null (or a shorter struct): the DSN's. */
+  const char* password;
 } weir_conn_options_t;
 
 enum weir_op {
@@ -272,7 +275,8 @@ typedef struct weir_driver {
 } weir_driver_t;
 
 enum weir_driver_flags {
-  WEIR_DRIVER_BLOCKS = 1 /* step() may block until the deadline: never used on an event loop */
+  WEIR_DRIVER_BLOCKS = 1, /* step() may block until the deadline: never used on an event loop */
+  WEIR_DRIVER_TAKES_PASSWORD = 2 /* open_conn reads weir_conn_options_t.password */
 };
 
 /* The one function a driver exports under the name "weir_driver_entry". The table is constant and
