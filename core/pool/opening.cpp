@@ -166,7 +166,7 @@ bool Pool::finish_connect(const Job& job) {
   slot.idle_word.store(word.to(PlaceState::kIdle, self()).raw(), std::memory_order_relaxed);
   slot.native = slot.connection.native();
   slot.opened_ns = slot.checked_ns = slot.idle_since_ns = now_ns;
-  slot.expires_ns = expiry(now_ns, config_.max_lifetime);
+  slot.expires_ns.store(expiry(now_ns, config_.max_lifetime), std::memory_order_relaxed);
   shm::PlaceInfo& info = ref().info(job.place);
   info.opened_ns.store(now_ns, std::memory_order_relaxed);
   book_.add(shm::Counter::kConnects);

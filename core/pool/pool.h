@@ -178,7 +178,8 @@ class Pool {
     return now_ns >= slot.idle_since_ns && now_ns - slot.idle_since_ns >= validate_after_ns_;
   }
   static bool is_expired(const Slot& slot, std::uint64_t now_ns) {
-    return slot.expires_ns != 0 && now_ns >= slot.expires_ns;
+    const std::uint64_t expires_ns = slot.expires_ns.load(std::memory_order_relaxed);
+    return expires_ns != 0 && now_ns >= expires_ns;
   }
   void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
   Loan lend(PlaceIndex place, std::string_view label);
@@ -192,6 +193,7 @@ class Pool {
   }
   Status check_out(const Loan& loan);
   bool make_clean(Slot& slot, std::uint32_t condition);
+  void replace_all_if_doubtful(Slot& failed);
   void give_back(const Loan& loan);
   [[nodiscard]] bool is_overflow() const;
   [[nodiscard]] Status is_open() const;

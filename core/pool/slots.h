@@ -23,7 +23,8 @@ struct alignas(64) Slot {
   std::atomic<std::uint64_t> idle_word{0};
   std::atomic<std::uint64_t> serial{0};  // counts lendings and returns: odd while lent
   std::uint64_t opened_ns = 0;
-  std::uint64_t expires_ns = 0;  // 0: never
+  // 0: never. Also written by whoever finds that the server of them all is not what it was.
+  std::atomic<std::uint64_t> expires_ns{0};
   std::uint64_t idle_since_ns = 0;
   std::uint64_t checked_ns = 0;  // when it last answered
   std::uint64_t leases = 0;      // since opened

@@ -17,6 +17,7 @@ using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
@@ -176,6 +177,107 @@ TEST_F(PoolConfigured, LendsNoSessionWhoseStatementsFailed) {
   EXPECT_EQ(got.code, "database_error");
   EXPECT_THAT(got.message, HasSubstr("division by zero"));
   EXPECT_TRUE(poll_until([&] { return server_->count_sessions() == 0; }));
+}
+
+// ---- a server that turns read-only --------------------------------------------------------------
+
+class PoolOfTwoHosts : public testing::Test {
+ protected:
+  static PostgresSettings named(const std::string& name) {
+    return {.extra = {{"cluster_name", name}}};
+  }
+  static void make_read_only(PostgresServer& server, bool read_only) {
+    server.ask(std::string("ALTER SYSTEM SET default_transaction_read_only = ") +
+               (read_only ? "on" : "off"));
+    server.ask("SELECT pg_reload_conf()");
+    ASSERT_TRUE(poll_until([&] {
+      return server.ask("SHOW default_transaction_read_only") == (read_only ? "on" : "off");
+    }));
+  }
+  void SetUp() override {
+    if (!PostgresServer::is_installed()) {
+      GTEST_SKIP() << "PostgreSQL's server programs are not installed";
+    }
+    first_ = std::make_unique<PostgresServer>(named("first"));
+    second_ = std::make_unique<PostgresServer>(named("second"));
+    for (PostgresServer* server : {first_.get(), second_.get()}) {
+      server->ask("CREATE TABLE notes (n int); GRANT ALL ON notes TO app");
+    }
+    make_read_only(*second_, true);
+    world_.emplace("host=" + first_->socket_folder() + "," + second_->socket_folder() +
+                   " user=app dbname=app target_session_attrs=read-write");
+  }
+  void fail_over() {
+    make_read_only(*first_, true);
+    make_read_only(*second_, false);
+  }
+  weir_pool_t* open(const std::string& keys) { return weir_.emplace(world_->config(keys)).pool(); }
+  static std::vector<Got> acquire_all(weir_pool_t* pool, int count) {
+    std::vector<Got> all;
+    for (int i = 0; i < count; ++i) {
+      all.push_back(acquire(pool));
+      EXPECT_TRUE(all.back().ok()) << all.back().message;
+    }
+    return all;
+  }
+
+  std::unique_ptr<PostgresServer> first_, second_;
+  std::optional<PoolWorld> world_;
+  std::optional<Weir> weir_;
+};
+
+TEST_F(PoolOfTwoHosts, ReplacesAllItsConnectionsOnceOneWasRefusedToWrite) {
+  weir_pool_t* const pool = open("max = 3\nvalidate_after = \"never\"");
+  std::vector<Got> all = acquire_all(pool, 3);
+  for (const Got& got : all) EXPECT_EQ(ask(got, "SHOW cluster_name"), "first");
+  EXPECT_TRUE(release(all[0].lease).ok());
+  EXPECT_TRUE(release(all[1].lease).ok());
+  fail_over();
+
+  Got writer = acquire(pool);
+  ASSERT_TRUE(writer.ok()) << writer.message;
+  EXPECT_THAT(ask(writer, "INSERT INTO notes VALUES (1)"), HasSubstr("read-only"));
+  EXPECT_TRUE(release(writer.lease).ok());
+  EXPECT_THAT(weir_->log_of("server_changed"), ElementsAre(HasSubstr("replaced=2")));
+
+  Got reader = all[2];  // lent all the time; it goes once it is back
+  EXPECT_EQ(ask(reader, "SELECT 1"), "1");
+  EXPECT_TRUE(release(reader.lease).ok());
+  all = acquire_all(pool, 3);
+  for (Got& got : all) {
+    EXPECT_EQ(ask(got, "SHOW cluster_name"), "second");
+    EXPECT_EQ(ask(got, "INSERT INTO notes VALUES (1) RETURNING n"), "1");
+    EXPECT_TRUE(release(got.lease).ok());
+  }
+  EXPECT_EQ(first_->count_sessions(), 0);
+}
+
+TEST_F(PoolOfTwoHosts, FindsOutByACheckBeforeAnybodyIsRefused) {
+  weir_pool_t* const pool = open("max = 2\nvalidate_after = \"0s\"");
+  for (Got& got : acquire_all(pool, 2)) EXPECT_TRUE(release(got.lease).ok());
+  fail_over();
+  for (Got& got : acquire_all(pool, 2)) {
+    EXPECT_EQ(ask(got, "INSERT INTO notes VALUES (1) RETURNING n"), "1");
+    EXPECT_TRUE(release(got.lease).ok());
+  }
+  EXPECT_EQ(first_->count_sessions(), 0);
+}
+
+TEST_F(PoolOfTwoHosts, KeepsASessionThatOnlyItsLeaseHadMadeReadOnly) {
+  for (const char* reset : {"tracked", "transaction"}) {
+    weir_pool_t* const pool = open(std::string("max = 1\nreset = \"") + reset + "\"");
+    Got got = acquire(pool);
+    ASSERT_TRUE(got.ok()) << got.message;
+    const int session = PQbackendPID(got.conn());
+    EXPECT_THAT(ask(got, "BEGIN READ ONLY; INSERT INTO notes VALUES (1)"), HasSubstr("read-only"));
+    EXPECT_TRUE(release(got.lease).ok());
+    got = acquire(pool);
+    ASSERT_TRUE(got.ok()) << got.message;
+    EXPECT_EQ(PQbackendPID(got.conn()), session) << reset;
+    EXPECT_TRUE(release(got.lease).ok());
+    EXPECT_THAT(weir_->log_of("server_changed"), IsEmpty());
+    weir_.reset();
+  }
 }
 
 // ---- two workers, two configurations ------------------------------------------------------------
