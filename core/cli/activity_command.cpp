@@ -7,13 +7,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "cli/activity_report.h"
+#include "cli/drivers.h"
 #include "cli/json_text.h"
 #include "driver/connection.h"
 #include "driver/password_file.h"
 #include "driver/plugin.h"
-#include "driver/plugin_path.h"
 #include "shm/snapshot.h"
 
 namespace weir::cli {
@@ -41,19 +40,9 @@ Result<std::vector<const PoolConfig*>> pools_of(const RuntimeConfig& config,
   return Status(Code::kNotFound, "pool " + name + ": not in the file, which has " + known);
 }
 
-Result<driver::Dsn> parse_dsn(const PoolConfig& pool, const std::vector<std::string>& plugins) {
-  static Log log;  // what a driver has to say besides its errors is not for this command's reader
-  Result<const driver::Driver*> driver = driver::Driver::load(pool.driver, plugins, log);
-  if (!driver.ok()) return driver.status();
-  Result<driver::Dsn> dsn = driver::Dsn::parse(*driver.value(), pool.dsn);
-  if (!dsn.ok()) return Status(dsn.status()).in("pool " + pool.name);
-  return dsn;
-}
-
 Result<std::vector<Server>> servers_of(const RuntimeConfig& config,
                                        const std::vector<const PoolConfig*>& pools) {
-  const std::vector<std::string> plugins =
-      config.plugin_path.empty() ? driver::default_plugin_path() : config.plugin_path;
+  const std::vector<std::string> plugins = plugin_path_of(config);
   std::vector<Server> servers;
   for (const PoolConfig* pool : pools) {
     Result<driver::Dsn> dsn = parse_dsn(*pool, plugins);

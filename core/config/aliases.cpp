@@ -104,6 +104,28 @@ std::optional<Url> url_of(const std::string& text) {
 
 // ---- applying -----------------------------------------------------------------------------------
 
+/// Whether `word` stands in `text` between blanks and commas.
+bool has_word(std::string_view text, std::string_view word) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find_first_of(" ,"), text.size());
+    if (text.substr(0, end) == word && !word.empty()) return true;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return false;
+}
+
+/// Whether the file reads one of `variables` for that key itself: then it knows what it is for.
+bool fills_in(const ConfigNode& node, const std::string& variables) {
+  if (node.kind != ConfigNode::Kind::kText || node.is_literal) return false;
+  std::string_view rest = node.text;
+  for (std::size_t at; (at = rest.find("${")) != std::string_view::npos;) {
+    rest.remove_prefix(at + 2);
+    const std::string_view name = rest.substr(0, rest.find_first_of(":}"));
+    if (has_word(variables, name)) return true;
+  }
+  return false;
+}
+
 class Aliases {
  public:
   Aliases(const Environment& environment, ConfigNode& root, std::vector<std::string>& notes)
@@ -157,7 +179,7 @@ class Aliases {
       const bool is_same = node.kind == ConfigNode::Kind::kInteger
                                ? count_at(pool, node.name) == node.integer
                                : text_at(pool, node.name) == node.text;
-      if (is_same) return;
+      if (is_same || fills_in(*before, node.source.name)) return;
       if (before->source.kind == Source::Kind::kFile) {
         notes_.push_back("pool." + pool.name + "." + node.name + ": " + node.source.text() +
                          " goes before " + before->source.text());
@@ -194,7 +216,13 @@ class Aliases {
                        pool->name + "; not used");
       return {};
     }
-    set(*pool, text_node("dsn", url->dsn, from("DATABASE_URL")));
+    ConfigNode dsn = text_node("dsn", url->dsn, from("DATABASE_URL"));
+    if (text_at(*pool, "dsn") == *text) {  // the file takes it as it is: but for its scheme
+      dsn.source = pool->find("dsn")->source;
+      pool->set(std::move(dsn));
+    } else {
+      set(*pool, std::move(dsn));
+    }
     return {};
   }
 

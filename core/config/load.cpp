@@ -150,6 +150,7 @@ bool takes_aliases(const ConfigNode& root) {
 Result<Loaded> read_tree(ConfigNode root, const Input& input) {
   const Environment environment = Environment::of_process();
   Loaded loaded;
+  loaded.origin = input.origin;
   // From the strongest to the weakest; none replaces what a stronger one has set.
   WEIR_TRY(apply_overrides(environment, input.origin.empty(), root));
   if (takes_aliases(root)) WEIR_TRY(apply_aliases(environment, root, loaded.notes));

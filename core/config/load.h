@@ -27,6 +27,7 @@ struct Setting {
 };
 
 struct Loaded {
+  std::string origin;  // the file; empty: the environment alone
   RuntimeConfig config;
   std::vector<Setting> settings;   // every key of every section, in the order of the sections
   std::vector<std::string> notes;  // what people should know although nothing is wrong

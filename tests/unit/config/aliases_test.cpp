@@ -230,6 +230,24 @@ TEST_F(AnAlias, OfTheUrlThatTheFileReadsItselfIsNoNews) {
   EXPECT_THAT(loaded.notes, IsEmpty());
 }
 
+TEST_F(AnAlias, OfTheUrlThatTheFileReadsItselfStillGetsASchemeThatTheDriverKnows) {
+  set("DATABASE_URL", "postgresql+asyncpg://other/app");
+  const Loaded loaded = load("[pool.main]\ndriver = \"postgres\"\ndsn = \"${DATABASE_URL}\"\n");
+  EXPECT_EQ(loaded.config.pools.at(0).dsn, "postgresql://other/app");
+  EXPECT_THAT(loaded.notes, IsEmpty());
+}
+
+TEST_F(AnAlias, ThatTheFileBuildsAValueFromLeavesThatValueAlone) {
+  set("DATABASE_URL", "postgresql://other/app");
+  set("DB_POOL_TIMEOUT", "7");
+  const Loaded loaded = load(
+      "[pool.main]\ndriver = \"postgres\"\ndsn = \"${DATABASE_URL}?sslmode=require\"\n"
+      "acquire_timeout = \"${DB_POOL_TIMEOUT:-30}0s\"\n");
+  EXPECT_EQ(loaded.config.pools.at(0).dsn, "postgresql://other/app?sslmode=require");
+  EXPECT_EQ(loaded.config.pools.at(0).acquire_timeout, 70s);
+  EXPECT_THAT(loaded.notes, IsEmpty());
+}
+
 TEST_F(AnAlias, OfTheUrlTakesSqlalchemysWaysToNameADriver) {
   for (const char* scheme : {"postgresql+psycopg2", "postgresql+asyncpg", "POSTGRES", "postgis"}) {
     set("DATABASE_URL", std::string(scheme) + "://h/db");
