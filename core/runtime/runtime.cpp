@@ -29,9 +29,9 @@ Registry& registry() {
 }
 
 std::string key_of(const OpenOptions& options) {
-  if (!options.config_text.empty()) return "text:" + options.config_text;
+  if (options.config_text) return "text:" + *options.config_text;
   const std::string path =
-      options.config_path.empty() ? config::default_config_path() : options.config_path;
+      options.config_path ? *options.config_path : config::default_config_path();
   if (path.empty()) return "environment";
   const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
   return "file:" + (real ? std::string(real.get()) : path);
@@ -52,7 +52,7 @@ Runtime::Runtime(std::string key, config::RuntimeConfig config, const OpenOption
 }
 
 Result<Runtime*> Runtime::open(const OpenOptions& options) {
-  if (!options.config_path.empty() && !options.config_text.empty()) {
+  if (options.config_path && options.config_text) {
     return Status(Code::kBadArgument,
                   "weir_open: one of config_path and config_text expected, found both");
   }
@@ -74,9 +74,10 @@ Result<Runtime*> Runtime::open(const OpenOptions& options) {
 }
 
 Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& options) {
-  Result<config::Loaded> loaded = options.config_text.empty()
-                                      ? config::load_config(options.config_path)
-                                      : config::load_config_text(options.config_text, "weir.toml");
+  Result<config::Loaded> loaded =
+      options.config_text   ? config::load_config_text(*options.config_text, "weir.toml")
+      : options.config_path ? config::load_config_file(*options.config_path)
+                            : config::load_config("");
   if (!loaded.ok()) return loaded.status();
   std::unique_ptr<Runtime> runtime(new Runtime(key, std::move(loaded.value().config), options));
   for (const std::string& note : loaded.value().notes) {

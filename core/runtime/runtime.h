@@ -10,6 +10,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,9 @@ struct PoolHandle {
 };
 
 struct OpenOptions {
-  // At most one of the two; neither: as config::load_config() finds it.
-  std::string config_path;
-  std::string config_text;
+  // At most one of the two; neither: as config::load_config("") finds it.
+  std::optional<std::string> config_path;
+  std::optional<std::string> config_text;
   Log::Sink log = nullptr;
   void* log_context = nullptr;
   LogLevel log_level = LogLevel::kInfo;

@@ -82,6 +82,19 @@ TEST_F(PoolConfigured, ByNothingButTheEnvironmentLends) {
   EXPECT_EQ(process.wait_at_most(), 0);
 }
 
+TEST_F(PoolConfigured, ByAnEmptyTextIsRefusedAndNotLookedForElsewhere) {
+  weir_open_options_t options{};
+  options.struct_size = sizeof options;
+  options.config_text = "";
+  weir_runtime_t* runtime = nullptr;
+  weir_error_t error = WEIR_ERROR_INIT;
+  const Answer answer = answer_of(weir_open(&options, &runtime, &error), error);
+  EXPECT_EQ(answer.code, "bad_config");
+  EXPECT_THAT(answer.message, HasSubstr("at least one section [pool.NAME]"));
+  options.config_path = "weir.toml";
+  EXPECT_EQ(answer_of(weir_open(&options, &runtime, &error), error).code, "bad_argument");
+}
+
 // ---- passwords ----------------------------------------------------------------------------------
 
 class PoolWithAPasswordFile : public testing::Test {

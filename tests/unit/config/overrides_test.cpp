@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 #include <filesystem>
 #include <fstream>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "config/keys.h"
 #include "config/load.h"
@@ -289,6 +291,32 @@ TEST_F(AnOverride, ListsEveryKeyOfEverySectionOnce) {
   ASSERT_TRUE(loaded.ok()) << loaded.status().to_string();
   EXPECT_EQ(loaded.value().settings.size(),
             key_infos("runtime").size() + key_infos("quota").size() + 2 * key_infos("pool").size());
+}
+
+// ---- garbage ------------------------------------------------------------------------------------
+
+RC_GTEST_PROP(GarbageInTheEnvironment, IsRefusedOrGood, ()) {
+  const auto name = *rc::gen::element<std::string>(
+      "WEIR_POOL_MAIN_MAX", "WEIR_POOL_MAIN_DSN", "WEIR_POOL_MAIN_ON_CONNECT",
+      "WEIR_POOL_MAIN_VALIDATE_AFTER", "WEIR_POOL_MAIN_PRESET", "WEIR_RUNTIME_PLUGIN_PATH",
+      "WEIR_RUNTIME_ALIASES", "WEIR_QUOTA_PG_LIMIT", "DATABASE_URL", "DB_POOL_SIZE",
+      "DB_MAX_OVERFLOW", "DB_POOL_TIMEOUT", "DB_POOL_RECYCLE", "DB_POOL_PRE_PING",
+      "DB_CONN_MAX_AGE", "DB_STATEMENT_TIMEOUT", "WEB_CONCURRENCY");
+  const auto piece = rc::gen::element<std::string>(
+      "\"", "'", "[", "]", ",", "\\", "${", "}", "0", "9", "-", "1e9", ".", "s", "never", "None",
+      "true", "postgresql://", "\n", "\x01", "\xff", " ");
+  std::string value;
+  for (const std::string& part : *rc::gen::container<std::vector<std::string>>(piece))
+    value += part;
+  const Variable variable(name, value);
+  const Variable size("DB_POOL_SIZE", name == "WEB_CONCURRENCY" ? "5" : value);
+  const Result<RuntimeConfig> config = parse_config(kFile, "weir.toml");
+  if (config.ok()) {
+    for (const PoolConfig& pool : config.value().pools) RC_ASSERT(pool.validate().ok());
+  } else {
+    RC_ASSERT(config.status().code() == Code::kBadConfig);
+    RC_ASSERT(config.status().message().size() < 1'000u);
+  }
 }
 
 }  // namespace
