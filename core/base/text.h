@@ -23,6 +23,9 @@ namespace weir {
 /// As much of UTF-8 `text` as fits into `bytes` bytes without cutting a character in two.
 [[nodiscard]] std::string_view cut_text(std::string_view text, std::size_t bytes);
 
+/// `text` with A to Z in lower case; all else as it is.
+[[nodiscard]] std::string lower_case(std::string_view text);
+
 /// Appends `c` to `out`: control characters, quotes and backslashes as escapes.
 void append_escaped(std::string& out, char c);
 

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/duration.h"
 #include "base/text.h"
+#include "config/alias_values.h"
 #include "config/pool_config.h"
 #include "config/sizes.h"
 
@@ -25,84 +24,6 @@ constexpr std::int64_t kSqlalchemyPoolSize = 5;
 constexpr std::int64_t kSqlalchemyMaxOverflow = 10;
 // What "test before use" comes to here: HikariCP's aliveBypassWindow, and weir's default.
 constexpr std::string_view kPrePing = "500ms";
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower;
-}
-
-// ---- reading a variable -------------------------------------------------------------------------
-
-Status refuse(const std::string& variable, const std::string& expected, const std::string& text) {
-  return {Code::kBadConfig, variable + ": expected " + expected + ", found " + show_text(text)};
-}
-
-using MaybeCount = std::optional<std::int64_t>;
-
-/// nullopt: not set.
-Result<MaybeCount> count_of(const Environment& environment, const std::string& variable,
-                            std::int64_t least, std::int64_t most) {
-  const std::string* const text = environment.find(variable);
-  if (text == nullptr) return MaybeCount();
-  std::int64_t count = 0;
-  const char* const end = text->data() + text->size();
-  const auto [rest, error] = std::from_chars(text->data(), end, count);
-  if (error == std::errc{} && rest == end && count >= least && count <= most) {
-    return MaybeCount(count);
-  }
-  return refuse(variable, "a number from " + std::to_string(least) + " to " + std::to_string(most),
-                *text);
-}
-
-/// A number of units of `unit_ms` milliseconds, as a duration; nullopt if it is none.
-std::optional<milliseconds> duration_of(const std::string& text, double unit_ms) {
-  double number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc{} || rest != end || !std::isfinite(number) || number < 0) {
-    return std::nullopt;
-  }
-  const double ms = std::ceil(number * unit_ms);  // never shorter than asked: not to zero
-  if (ms > static_cast<double>(kLongestDuration.count())) return std::nullopt;
-  return milliseconds(static_cast<milliseconds::rep>(ms));
-}
-
-std::optional<bool> flag_of(const std::string& text) {
-  const std::string lower = lower_case(text);
-  for (const std::string_view yes : {"true", "1", "yes", "on"}) {
-    if (lower == yes) return true;
-  }
-  for (const std::string_view no : {"false", "0", "no", "off"}) {
-    if (lower == no) return false;
-  }
-  return std::nullopt;
-}
-
-// ---- DATABASE_URL -------------------------------------------------------------------------------
-
-struct Url {
-  std::string driver;  // empty: the text names none
-  std::string dsn;
-};
-
-/// What the variable says in the words of weir's drivers: "postgresql+psycopg2://" is "postgres"
-/// and "postgresql://". nullopt: a scheme that no SQL driver is known for.
-std::optional<Url> url_of(const std::string& text) {
-  const std::size_t end = text.find("://");
-  if (end == std::string::npos) return Url{"", text};
-  const std::string whole = lower_case(text.substr(0, end));
-  const std::string scheme = whole.substr(0, whole.find('+'));
-  if (scheme == "postgres" || scheme == "postgresql" || scheme == "postgis" || scheme == "pgsql") {
-    return Url{"postgres", "postgresql" + text.substr(end)};
-  }
-  if (scheme == "sqlite" || scheme == "sqlite3") return Url{"sqlite", "sqlite" + text.substr(end)};
-  return std::nullopt;
-}
-
-// ---- applying -----------------------------------------------------------------------------------
 
 /// Whether `word` stands in `text` between blanks and commas.
 bool has_word(std::string_view text, std::string_view word) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "base/text.h"
@@ -149,6 +150,36 @@ constexpr std::string_view kPlannedPoolKeys[] = {
     "reserve_after", "class",         "order",    "on_connect_error", "capture_stack",
 };
 
+// What other pools call it: SQLAlchemy, Django, MongoDB's drivers, redis-py, psycopg, HikariCP, Go.
+constexpr std::pair<std::string_view, std::string_view> kOthersWords[] = {
+    {"pool_size", "keep"},
+    {"max_overflow", "max"},  // the overflow counts in
+    {"pool_timeout", "acquire_timeout"},
+    {"pool_recycle", "max_lifetime"},
+    {"pool_pre_ping", "validate_after"},
+    {"conn_max_age", "max_lifetime"},
+    {"maxPoolSize", "max"},
+    {"minPoolSize", "min"},
+    {"maxIdleTimeMS", "idle_timeout"},
+    {"waitQueueTimeoutMS", "acquire_timeout"},
+    {"serverSelectionTimeoutMS", "connect_timeout"},
+    {"connectTimeoutMS", "connect_timeout"},
+    {"socketTimeoutMS", "statement_timeout"},
+    {"max_connections", "max"},
+    {"socket_connect_timeout", "connect_timeout"},
+    {"socket_timeout", "statement_timeout"},
+    {"health_check_interval", "keepalive"},
+    {"max_size", "max"},
+    {"min_size", "min"},
+    {"maximumPoolSize", "max"},
+    {"minimumIdle", "min"},
+    {"connectionTimeout", "acquire_timeout"},
+    {"leakDetectionThreshold", "leak_after"},
+    {"max_open_conns", "max"},
+    {"max_idle_conns", "keep"},
+    {"url", "dsn"},
+};
+
 template <typename Target>
 void append_infos(std::span<const Key<Target>> keys, std::vector<KeyInfo>& out) {
   for (const Key<Target>& key : keys) out.push_back({key.name, key.form});
@@ -181,6 +212,11 @@ std::optional<std::string> key_problem(std::string_view family, std::string_view
   for (const KeyInfo& info : key_infos(family)) names.push_back(info.name);
   if (std::find(names.begin(), names.end(), name) != names.end()) return std::nullopt;
   if (is_planned(family, name)) return "this version of weir does not support it yet";
+  const auto word = std::find_if(std::begin(kOthersWords), std::end(kOthersWords),
+                                 [&](const auto& pair) { return pair.first == name; });
+  if (family == "pool" && word != std::end(kOthersWords)) {
+    return "unknown key; weir's word for it is " + show_text(word->second);
+  }
   return "unknown key; the nearest valid key is " + show_text(nearest(name, names));
 }
 

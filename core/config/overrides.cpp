@@ -28,14 +28,6 @@ std::string upper_case(std::string_view text) {
   return upper;
 }
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower;
-}
-
 /// Which key a variable speaks of.
 struct Target {
   std::string_view family;  // "runtime", "quota", "pool"

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "config/keys.h"
 #include "environment.h"
 #include "support/temp_folder.h"
 
@@ -315,6 +316,29 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[pool.main]\ndriver = \"../pg\"\n",
             "2: pool.main.driver: expected a name ([a-z][a-z0-9]*, at most 31 bytes), found "
             "\"../pg\""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    OthersWords, ABadConfiguration,
+    testing::Values(
+        Bad{pool_with("pool_size = 5"),
+            "4: pool.main.pool_size: unknown key; weir's word for it is \"keep\""},
+        Bad{pool_with("max_overflow = 5"),
+            "4: pool.main.max_overflow: unknown key; weir's word for it is \"max\""},
+        Bad{pool_with("health_check_interval = 30"),
+            "4: pool.main.health_check_interval: unknown key; weir's word for it is "
+            "\"keepalive\""},
+        Bad{pool_with("maxIdleTimeMS = 600000"),
+            "4: pool.main.maxIdleTimeMS: unknown key; weir's word for it is \"idle_timeout\""}));
+
+TEST(OthersWords, AreAllForKeysThatThereAre) {
+  for (const char* word : {"pool_size", "max_overflow", "pool_timeout", "pool_recycle",
+                           "pool_pre_ping", "conn_max_age", "socketTimeoutMS", "socket_timeout",
+                           "max_idle_conns", "leakDetectionThreshold", "url"}) {
+    const std::string problem = key_problem("pool", word).value();
+    const std::string key = problem.substr(problem.find('"') + 1);
+    EXPECT_EQ(key_problem("pool", key.substr(0, key.size() - 1)), std::nullopt) << problem;
+  }
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Planned, ABadConfiguration,
