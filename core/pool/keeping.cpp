@@ -144,6 +144,7 @@ void Pool::finish_job(Job& job, const Status& status) {
       if (status.ok()) {
         serve(job.place);
       } else {
+        replace_all_if_doubtful(slot);
         start_closing(job.place, PlaceState::kUsed);
       }
       return;
@@ -384,8 +385,11 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
     policy::ConnectionView connection;
     connection.age_ms = ms_since(slot.opened_ns);
     connection.idle_ms = ms_since(slot.idle_since_ns);
-    connection.lifetime_ms =
-        slot.expires_ns == 0 ? 0 : (slot.expires_ns - slot.opened_ns) / kMillisecond;
+    const std::uint64_t expires_ns = slot.expires_ns.load(std::memory_order_relaxed);
+    if (expires_ns != 0) {  // at least 1: 0 is for ever
+      const std::uint64_t life_ns = expires_ns > slot.opened_ns ? expires_ns - slot.opened_ns : 0;
+      connection.lifetime_ms = std::max<std::uint64_t>(life_ns / kMillisecond, 1);
+    }
     connection.checked_ms = ms_since(std::max(slot.checked_ns, slot.idle_since_ns));
     connection.leases = slot.leases;
     const bool keepalive_due =

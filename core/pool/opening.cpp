@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "driver/password_file.h"
 #include "pool/fork_gate.h"
 #include "pool/pool.h"
 
@@ -100,7 +101,15 @@ Status Pool::begin_connect(const Opening& opening) {
   options.client_name = name.c_str();
   options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
   options.reset_mode = driver_mode(config_.reset);
+  std::string password;
+  if (!config_.password_file.empty()) {
+    Result<std::string> read = driver::read_password_file(config_.password_file);
+    if (!read.ok()) return read.status();
+    password = std::move(read).value();
+    options.password = password.c_str();
+  }
   Result<driver::Connection> made = driver::Connection::open(parts_.dsn, options);
+  driver::wipe(password);
   if (!made.ok()) return made.status();
 
   shm::PlaceInfo& info = ref().info(place);
@@ -158,7 +167,7 @@ bool Pool::finish_connect(const Job& job) {
   slot.idle_word.store(word.to(PlaceState::kIdle, self()).raw(), std::memory_order_relaxed);
   slot.native = slot.connection.native();
   slot.opened_ns = slot.checked_ns = slot.idle_since_ns = now_ns;
-  slot.expires_ns = expiry(now_ns, config_.max_lifetime);
+  slot.expires_ns.store(expiry(now_ns, config_.max_lifetime), std::memory_order_relaxed);
   shm::PlaceInfo& info = ref().info(job.place);
   info.opened_ns.store(now_ns, std::memory_order_relaxed);
   book_.add(shm::Counter::kConnects);

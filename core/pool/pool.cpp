@@ -37,8 +37,8 @@ std::uint32_t thread_id() {
 }
 
 std::uint32_t bits_to_clean(ResetMode mode) {
-  constexpr std::uint32_t kAlways =
-      WEIR_COND_BROKEN | WEIR_COND_IN_TRANSACTION | WEIR_COND_UNREAD | WEIR_COND_UNEXPECTED;
+  constexpr std::uint32_t kAlways = WEIR_COND_BROKEN | WEIR_COND_IN_TRANSACTION | WEIR_COND_UNREAD |
+                                    WEIR_COND_UNEXPECTED | WEIR_COND_DOUBTFUL;
   return mode == ResetMode::kTransaction ? kAlways : kAlways | WEIR_COND_DIRTY;
 }
 
@@ -188,6 +188,7 @@ Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
     driver::poll_until(slot.connection.fd(), job.wants, job.deadline.earlier_of(deadline));
   }
   book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
+  if (!status.ok()) replace_all_if_doubtful(slot);
   slot.checked_ns = coarse_ns();
   return checked(place, status.ok());
 }
@@ -323,8 +324,29 @@ bool Pool::make_clean(Slot& slot, std::uint32_t condition) {
   book_.add(status.ok() ? shm::Counter::kResets : shm::Counter::kResetFailures);
   if (!status.ok()) {
     parts_.log.warn("reset_failed", {{"pool", config_.name}, {"error", status.message()}});
+    replace_all_if_doubtful(slot);
   }
   return status.ok();
+}
+
+// A session of ours failed because its server is no longer one that the DSN asks for: the others of
+// this worker were opened to the same one. They go when they are next looked at: what is idle now,
+// what is lent when it is lent again.
+void Pool::replace_all_if_doubtful(Slot& failed) {
+  if ((failed.connection.condition(WEIR_LOOK_LOCAL) & WEIR_COND_DOUBTFUL) == 0) return;
+  const std::uint64_t now_ns = coarse_ns();
+  std::uint32_t replaced = 0;
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    Slot& slot = slots_[place];
+    const PlaceWord word(cell(place).load(std::memory_order_relaxed));
+    const bool is_open = word.state() == PlaceState::kIdle || word.state() == PlaceState::kUsed;
+    if (&slot == &failed || !is_open || !word.belongs_to(self()) || is_expired(slot, now_ns))
+      continue;
+    slot.expires_ns.store(now_ns, std::memory_order_relaxed);
+    ++replaced;
+  }
+  if (replaced == 0) return;
+  parts_.log.warn("server_changed", {{"pool", config_.name}, {"replaced", replaced}});
 }
 
 // More are idle on the machine than `keep`, and nobody waits for this one. Scans, so only where a

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,9 +30,9 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "config/pool_config.h"
 #include "driver/connection.h"
 #include "policy/policy.h"
-#include "pool/config.h"
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
@@ -43,6 +44,11 @@
 #include "shm/worker_table.h"
 
 namespace weir::pool {
+
+using config::Orphans;
+using config::PoolConfig;
+using config::ResetMode;
+using std::chrono::milliseconds;
 
 /// A connection on loan, as the pool knows it. Worth nothing once given back.
 struct Loan {
@@ -175,7 +181,8 @@ class Pool {
     return is_due(slot.idle_since_ns) && is_due(slot.checked_ns);
   }
   static bool is_expired(const Slot& slot, std::uint64_t now_ns) {
-    return slot.expires_ns != 0 && now_ns >= slot.expires_ns;
+    const std::uint64_t expires_ns = slot.expires_ns.load(std::memory_order_relaxed);
+    return expires_ns != 0 && now_ns >= expires_ns;
   }
   void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
   Loan lend(PlaceIndex place, std::string_view label);
@@ -190,6 +197,7 @@ class Pool {
   }
   Status check_out(const Loan& loan);
   bool make_clean(Slot& slot, std::uint32_t condition);
+  void replace_all_if_doubtful(Slot& failed);
   void give_back(const Loan& loan);
   [[nodiscard]] bool is_overflow() const;
   [[nodiscard]] Status is_open() const;

@@ -26,7 +26,8 @@ struct alignas(64) Slot {
   // caller who connects or checks, or a job.
   std::atomic<bool> in_hands{false};
   std::uint64_t opened_ns = 0;
-  std::uint64_t expires_ns = 0;  // 0: never
+  // 0: never. Also written by whoever finds that the server of them all is not what it was.
+  std::atomic<std::uint64_t> expires_ns{0};
   std::uint64_t idle_since_ns = 0;
   std::uint64_t checked_ns = 0;  // when it last answered
   std::uint64_t leases = 0;      // since opened

@@ -311,6 +311,10 @@ bool Dsn::parse(const char* text, Dsn* dsn, Failure* failure) {
   dsn->identity_ = identity_of(*resolved);
   dsn->fingerprint_ = fingerprint_of(resolved->options);
   dsn->effective_ = resolved->options;
+  const std::string wanted = dsn->effective("target_session_attrs");
+  dsn->writable_ = wanted == "read-write" ? Writable::kReadWrite
+                   : wanted == "primary"  ? Writable::kPrimary
+                                          : Writable::kNotAsked;
   dsn->given_ = std::move(given);
   return true;
 }
