@@ -2,8 +2,8 @@
 // documented ranges; and a dsn is never told.
 #include <string>
 
-#include "input.h"
 #include "config/load.h"
+#include "input.h"
 
 namespace {
 
