@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <string_view>
 
@@ -10,9 +11,10 @@ namespace {
 
 // A role without pg_read_all_stats sees neither backend_type nor state of others; what is no client
 // of a database then shows by having no user or no database.
-#define WEIR_CLIENT_SESSIONS                                               \
-  "FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'" \
-  " OR (backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL)"
+#define WEIR_IS_CLIENT_SESSION          \
+  "(backend_type = 'client backend' OR" \
+  " (backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL))"
+#define WEIR_CLIENT_SESSIONS "FROM pg_catalog.pg_stat_activity WHERE " WEIR_IS_CLIENT_SESSION
 
 bool has_shape(const PGresult* result, int least_rows, int columns) {
   return result != nullptr && PQntuples(result) >= least_rows && PQnfields(result) == columns;
@@ -119,10 +121,16 @@ bool read_sessions(const PGresult* result, const weir_sessions_t* sessions) {
   return true;
 }
 
-std::string gone_statement(std::int32_t pid) {
+std::string gone_statement(std::int32_t pid, std::chrono::milliseconds age) {
+  // Two clocks are compared, and the server's may be set: only one that is younger by far is
+  // another.
+  constexpr std::chrono::milliseconds kClocksMayDiffer = std::chrono::minutes(1);
+  const auto least_age = std::max(age - kClocksMayDiffer, std::chrono::milliseconds(0));
   return "SELECT pg_catalog.pg_backend_pid(),"
-         " EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = " +
-         std::to_string(pid) + ")";
+         " EXISTS (SELECT " WEIR_CLIENT_SESSIONS " AND pid = " +
+         std::to_string(pid) +
+         " AND (backend_start IS NULL OR backend_start < clock_timestamp() - interval '" +
+         std::to_string(least_age.count()) + " milliseconds'))";
 }
 
 bool read_gone(const PGresult* result, GoneAnswer* answer) {

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -196,7 +197,11 @@ bool Session::begin_confirm_gone(const weir_confirm_gone_t* argument, Failure* f
     return fail(failure, WEIR_NOT_SUPPORTED,
                 "confirm_gone: that session is on another address than this one");
   }
-  return begin_query(gone_statement(token->pid), Query::Rows::kKeep, failure);
+  const std::uint64_t now = host::now_ns();
+  const std::chrono::nanoseconds age(now > token->connected_ns ? now - token->connected_ns : 0);
+  return begin_query(
+      gone_statement(token->pid, std::chrono::duration_cast<std::chrono::milliseconds>(age)),
+      Query::Rows::kKeep, failure);
 }
 
 bool Session::is_ready_for_query(Failure* failure) const {

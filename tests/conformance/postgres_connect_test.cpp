@@ -1,6 +1,9 @@
 // How the postgres driver connects: names, settings, several hosts, services, and what it says when
 // the server refuses.
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -305,6 +308,33 @@ TEST_P(PostgresSuite, ShowsOfForeignSessionsWhatItMay) {
     EXPECT_STREQ(session.state, is_own ? "active" : "");
     EXPECT_EQ(session.state_ms >= 0, is_own);
   }
+}
+
+// Process ids are given anew, and soon where a container has just begun. Bytes 4 and 14 of a token:
+// the pid, and when it was connected.
+TEST_P(PostgresSuite, ASessionIsGoneAlthoughItsPidIsSomebodyElses) {
+  Connection spare = connect();
+  Connection connection = connect();
+  const weir_token_t token = connection.session_token();
+  const auto is_gone = [&](const weir_token_t& name) {
+    weir_confirm_gone_t question{sizeof question, &name, -1};
+    run(spare, WEIR_OP_CONFIRM_GONE, &question);
+    return question.gone;
+  };
+  EXPECT_EQ(is_gone(token), 0);
+
+  weir_token_t checkpointers = token;
+  const std::int32_t pid = std::stoi(
+      server().ask("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"));
+  std::memcpy(checkpointers.bytes + 4, &pid, sizeof pid);
+  EXPECT_EQ(is_gone(checkpointers), 1);
+
+  weir_token_t of_an_hour_ago = token;
+  std::uint64_t connected_ns = 0;
+  std::memcpy(&connected_ns, token.bytes + 14, sizeof connected_ns);
+  connected_ns -= std::min<std::uint64_t>(connected_ns, 3'600'000'000'000);
+  std::memcpy(of_an_hour_ago.bytes + 14, &connected_ns, sizeof connected_ns);
+  EXPECT_EQ(is_gone(of_an_hour_ago), 1) << "the one with its pid began long after it";
 }
 
 TEST_P(PostgresSuiteTcp, CancelsAndConfirmsOverTcpToo) {

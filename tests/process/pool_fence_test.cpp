@@ -192,7 +192,8 @@ TEST_F(PoolFence, OneWhoseRowAnotherProcessTookStartsAnewAndTheQuotaHolds) {
 }
 
 TEST_F(PoolFence, ACallerWhoIsConnectingMeanwhileKeepsItsConnectionToItself) {
-  const std::string keys = "max = 1\norphans = \"wait\"\nlinger_max = \"5s\"\n";
+  const std::string keys =
+      "max = 1\norphans = \"wait\"\nlinger_max = \"5s\"\nclose_timeout = \"1s\"\n";
   open(keys);
   SharedCounter lost;
   WorkerProcess victim([&]() -> int {
@@ -208,7 +209,8 @@ TEST_F(PoolFence, ACallerWhoIsConnectingMeanwhileKeepsItsConnectionToItself) {
   });
   ASSERT_TRUE(lost.await(1));
   Got got = acquire(pool(), 10s);  // has the victim's words settled
-  EXPECT_TRUE(got.ok()) << got.message;
+  ASSERT_TRUE(got.ok()) << got.message;
+  EXPECT_TRUE(release(got.lease).ok());
   EXPECT_EQ(victim.wait_at_most(), 0);
   EXPECT_LE(sampler_->most(), 1u);
 }
