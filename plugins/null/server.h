@@ -69,10 +69,8 @@ int32_t null_server_cancel(struct null_session* session, uint64_t deadline_ns);
 /* Ends a session as if the server did. */
 void null_server_end(struct null_session* session);
 
-/* Tokens: this process, a server, a session. */
+/* Names the session: its process, server and number. */
 void null_server_token(const struct null_session* session, weir_token_t* token);
-/* Whether `token` is one, of whatever process or server. */
-bool null_token_is_good(const weir_token_t* token);
 
 /* The second half of weir_null_client_t. */
 void null_server_counts(const char* server, weir_null_counts_t* counts);
