@@ -148,6 +148,8 @@ TEST_P(NullScript, LetsAnOperationRunOutOfTheListWhenOkComesFirst) {
   EXPECT_EQ(outcome(connection, WEIR_OP_PING), Code::kConnectionBroken);
 }
 
+// The suite for all drivers, and this one.
+INSTANTIATE_TEST_SUITE_P(Null, DriverSuite, testing::Values(&NullUnderTest::make));
 INSTANTIATE_TEST_SUITE_P(Null, NullScript, testing::Values(&NullUnderTest::make));
 
 }  // namespace weir::test

@@ -6,8 +6,6 @@
 #include <array>
 #include <atomic>
 
-#include "conformance/suite.h"
-
 namespace weir::test {
 namespace {
 
@@ -133,7 +131,5 @@ void NullUnderTest::leave_unread(void* native) {
 }
 
 bool NullUnderTest::sleep_long(void* native) { return null_answer(native, "SLEEP 60s").empty(); }
-
-INSTANTIATE_TEST_SUITE_P(Null, DriverSuite, testing::Values(&NullUnderTest::make));
 
 }  // namespace weir::test
