@@ -20,7 +20,9 @@ static int32_t init(const weir_host_t* host, weir_error_t* error) {
 
 static int32_t open_conn(const weir_dsn_t* dsn, const weir_conn_options_t* options,
                          weir_conn_t** conn, weir_error_t* error) {
-  if (dsn == NULL || options == NULL || conn == NULL || options->struct_size < sizeof *options) {
+  /* What a host of ABI 1.0 fills in; a later member would be looked for with WEIR_HAS_FIELD. */
+  const size_t least = offsetof(weir_conn_options_t, reset_mode) + sizeof options->reset_mode;
+  if (dsn == NULL || options == NULL || conn == NULL || options->struct_size < least) {
     return null_fail(error, WEIR_BAD_ARGUMENT, NULL, "open_conn: an argument is missing");
   }
   if (options->reset_mode < WEIR_RESET_TRACKED || options->reset_mode > WEIR_RESET_TRANSACTION) {

@@ -37,6 +37,7 @@ PGconn* Connecting::start(const Dsn& dsn, const SessionOptions& options) {
   if (!client_name.empty()) add("fallback_application_name", client_name.c_str());
   for (const auto& [keyword, value] : dsn.given()) add(keyword.c_str(), value.c_str());
   if (options.statement_timeout_ms != 0) add("options", startup.c_str());
+  if (options.password) add("password", options.password->c_str());
   add(nullptr, nullptr);
 
   conn_ = PQconnectStartParams(keywords.data(), values.data(), 0);

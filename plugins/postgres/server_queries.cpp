@@ -49,6 +49,19 @@ const char* const kLimitsStatement =
     " (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = session_user),"
     " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())";
 
+// As libpq finds it out when it connects (fe-connect.c, CONNECTION_CHECK_WRITABLE and _STANDBY).
+const char* read_only_statement(Writable asked) {
+  return asked == Writable::kPrimary
+             ? "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END"
+             : "SHOW transaction_read_only";
+}
+
+bool read_read_only(const PGresult* result, bool* is_read_only) {
+  if (!has_shape(result, 1, 1)) return false;
+  *is_read_only = text_at(result, 0, 0) == "on";
+  return true;
+}
+
 bool read_limits(const PGresult* result, weir_server_limits_t* limits) {
   if (!has_shape(result, 1, 4)) return false;
   limits->max_connections = number_at<std::int32_t>(result, 0, 0);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 
+#include "dsn.h"
 #include "weir/driver.h"
 
 namespace weir::postgres {
@@ -25,6 +26,11 @@ extern const char* const kActivityStatement;
 /// WEIR_OP_SESSIONS: the same sessions one by one.
 extern const char* const kSessionsStatement;
 [[nodiscard]] bool read_sessions(const PGresult* result, const weir_sessions_t* sessions);
+
+/// Whether the server still is what `asked` says; answers "on" if not. REQUIRES: something is
+/// asked.
+[[nodiscard]] const char* read_only_statement(Writable asked);
+[[nodiscard]] bool read_read_only(const PGresult* result, bool* is_read_only);
 
 /// WEIR_OP_CONFIRM_GONE.
 [[nodiscard]] std::string gone_statement(std::int32_t pid);

@@ -103,6 +103,81 @@ TEST_P(PostgresSuite, CountsTheLastHostsReasonWhenAllRefuse) {
   EXPECT_EQ(status.code(), Code::kAuthFailed) << status.to_string();
 }
 
+TEST_P(PostgresSuite, TakesThePasswordOfTheHostBeforeTheDsns) {
+  server().ask("CREATE ROLE late LOGIN PASSWORD 'of the host'");
+  for (const char* said : {"", " password=wrong"}) {
+    const Dsn dsn = parse(server().dsn_as("late") + said);
+    weir_conn_options_t options{};
+    options.struct_size = sizeof options;
+    options.password = "of the host";
+    auto connection = Connection::open(dsn, options);
+    ASSERT_TRUE(connection.ok());
+    run(connection.value(), WEIR_OP_CONNECT);
+    EXPECT_EQ(ask(connection.value(), "SELECT current_user"), "late");
+  }
+}
+
+TEST_P(PostgresSuite, IsContentWithTheOptionsOfTheFirstAbi) {
+  weir_conn_options_t options{};
+  options.struct_size = offsetof(weir_conn_options_t, password);
+  options.password = "must not be looked at";
+  const Dsn dsn = parse(subject().dsn());
+  auto connection = Connection::open(dsn, options);
+  ASSERT_TRUE(connection.ok()) << connection.status().to_string();
+  run(connection.value(), WEIR_OP_CONNECT);
+}
+
+TEST_P(PostgresSuite, DoubtsAServerThatRefusesToWriteAndFindsOut) {
+  const auto make_read_only = [&](bool read_only) {
+    server().ask(std::string("ALTER SYSTEM SET default_transaction_read_only = ") +
+                 (read_only ? "on" : "off"));
+    server().ask("SELECT pg_reload_conf()");
+  };
+  const auto is_doubtful = [](Connection& connection) {
+    return (connection.condition(WEIR_LOOK_LOCAL) & WEIR_COND_DOUBTFUL) != 0;
+  };
+  for (const weir_reset_mode mode : {WEIR_RESET_TRACKED, WEIR_RESET_TRANSACTION}) {
+    const Dsn dsn = parse(subject().dsn() + " target_session_attrs=read-write");
+    Connection writer = make(dsn, mode);
+    run(writer, WEIR_OP_CONNECT);
+    Connection pinged = make(dsn, mode);
+    run(pinged, WEIR_OP_CONNECT);
+    Connection anywhere = connect(mode);  // its DSN asks for nothing
+
+    // A read-only transaction of the lease's own: nothing is wrong with the server.
+    ask(writer, "BEGIN READ ONLY; CREATE TABLE nowhere (n int)");
+    EXPECT_TRUE(is_doubtful(writer));
+    run(writer, WEIR_OP_RESET);
+    EXPECT_EQ(writer.condition(WEIR_LOOK_LOCAL), 0U);
+    run(pinged, WEIR_OP_PING);
+
+    make_read_only(true);
+    EXPECT_TRUE(eventually([&] {
+      return ask(writer, "CREATE TEMP TABLE t (n int); CREATE TABLE nowhere (n int)") ==
+             "SQLSTATE 25006";
+    }));
+    EXPECT_TRUE(is_doubtful(writer));
+    Status status = heard(writer.run(WEIR_OP_RESET, nullptr, soon()));
+    EXPECT_EQ(status.code(), Code::kConnectionBroken) << status.to_string();
+    EXPECT_EQ(status.native_text(), "25006");
+    EXPECT_NE(writer.condition(WEIR_LOOK_LOCAL) & WEIR_COND_BROKEN, 0U);
+    EXPECT_TRUE(is_doubtful(writer)) << "the others are to be replaced as well";
+
+    status = heard(pinged.run(WEIR_OP_PING, nullptr, soon()));
+    EXPECT_EQ(status.code(), Code::kConnectionBroken) << status.to_string();
+    EXPECT_TRUE(is_doubtful(pinged));
+
+    ask(anywhere, "CREATE TABLE nowhere (n int)");
+    EXPECT_FALSE(is_doubtful(anywhere));
+    run(anywhere, WEIR_OP_PING);
+
+    make_read_only(false);
+    EXPECT_TRUE(
+        eventually([&] { return server().ask("SHOW default_transaction_read_only") == "off"; }));
+    for (Connection* connection : {&writer, &pinged, &anywhere}) run(*connection, WEIR_OP_CLOSE);
+  }
+}
+
 // ---- settings -----------------------------------------------------------------------------------
 
 TEST_P(PostgresSuite, LetsDsnAndEnvironmentNameTheClient) {

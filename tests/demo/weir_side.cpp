@@ -28,6 +28,7 @@ std::string quoted(const std::string& text) {
 std::string config_text(const WeirSideOptions& options) {
   return "[runtime]\n"
          "service = \"demo\"\n"
+         "aliases = false\n"  // this database, whatever DATABASE_URL says
          "segment = " +
          quoted(kSegment) +
          "\n"

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-namespace weir::runtime {
+namespace weir::config {
 
 inline constexpr unsigned kMostKeyParts = 16;      // of one dotted key
 inline constexpr unsigned kMostOpenBrackets = 16;  // "[" and "{" within each other
@@ -17,4 +17,4 @@ inline constexpr unsigned kMostOpenBrackets = 16;  // "[" and "{" within each ot
 /// for as much of `text` as is valid TOML, which is as much as a parser gets to see.
 [[nodiscard]] std::optional<unsigned> line_nested_too_deep(std::string_view text);
 
-}  // namespace weir::runtime
+}  // namespace weir::config

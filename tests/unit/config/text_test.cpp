@@ -1,4 +1,4 @@
-#include "runtime/config_text.h"
+#include "config/text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "environment.h"
 
-namespace weir::runtime {
+namespace weir::config {
 namespace {
 
 using test::Variable;
@@ -99,4 +99,4 @@ RC_GTEST_PROP(TheNearestKey, OfAValidKeyIsThatKey, ()) {
 }
 
 }  // namespace
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -1,5 +1,5 @@
-// How a weir.toml's values are read: each into the member of a config that it is for, or a message
-// that names file, line and key, what was expected and what was found.
+// How values are read: each into the member of a config that it is for, or a message that names
+// file and line (or variable) and key, what was expected and what was found.
 //
 // A text is shown as it stands in the file, never with its variables filled in: what a variable
 // holds may be a secret. read_text and text_of show no value at all: they also read `dsn`.
@@ -17,25 +17,24 @@
 #include "base/duration.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "pool/config.h"
-#include "runtime/config_tree.h"
+#include "config/pool_config.h"
+#include "config/tree.h"
 
-namespace weir::runtime {
+namespace weir::config {
 
 /// Where a key stands, for messages.
 struct Spot {
-  std::string file;
-  unsigned line = 1;
+  Source source;
   std::string path;  // "pool.main.max"
 
   [[nodiscard]] Status bad(const std::string& what) const {
-    return {Code::kBadConfig, file + ":" + std::to_string(line) + ": " + path + ": " + what};
+    return {Code::kBadConfig, source.text() + ": " + path + ": " + what};
   }
   [[nodiscard]] Status expected(std::string_view form, const std::string& found) const {
     return bad("expected " + std::string(form) + ", found " + found);
   }
   /// The spot of the key `name` in this one's table.
-  [[nodiscard]] Spot below(std::string_view name, unsigned at_line) const;
+  [[nodiscard]] Spot below(std::string_view name, const Source& from) const;
 };
 
 /// A key's value and where the key stands.
@@ -80,7 +79,7 @@ Status read_word_like(const Item& item, Target& target) {
   return {};
 }
 
-template <auto kMember, pool::CountRange kRange, typename Target>
+template <auto kMember, CountRange kRange, typename Target>
 Status read_count(const Item& item, Target& target) {
   const std::int64_t number = item.node.integer;
   if (item.node.kind != ConfigNode::Kind::kInteger || number < kRange.least ||
@@ -139,6 +138,15 @@ Status read_choice(const Item& item, Target& target) {
 }
 
 template <auto kMember, typename Target>
+Status read_flag(const Item& item, Target& target) {
+  if (item.node.kind != ConfigNode::Kind::kBoolean) {
+    return item.spot.expected("true or false", found(item.node));
+  }
+  target.*kMember = item.node.boolean;
+  return {};
+}
+
+template <auto kMember, typename Target>
 Status read_texts(const Item& item, Target& target) {
   std::vector<std::string> texts;
   const auto read_one = [&](const ConfigNode& node) -> Status {
@@ -156,4 +164,4 @@ Status read_texts(const Item& item, Target& target) {
   return {};
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

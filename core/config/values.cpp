@@ -1,19 +1,19 @@
-#include "runtime/config_values.h"
+#include "config/values.h"
 
 #include <algorithm>
 
-#include "runtime/config_text.h"
+#include "config/text.h"
 
-namespace weir::runtime {
+namespace weir::config {
 
 using Kind = ConfigNode::Kind;
 
-Spot Spot::below(std::string_view name, unsigned at_line) const {
-  return {file, at_line, (path.empty() ? "" : path + ".") + shown_key(name)};
+Spot Spot::below(std::string_view name, const Source& from) const {
+  return {from, (path.empty() ? "" : path + ".") + shown_key(name)};
 }
 
 Item item_in(const Spot& table, const ConfigNode& node) {
-  return {table.below(node.name, node.line), node};
+  return {table.below(node.name, node.source), node};
 }
 
 std::string shown_key(std::string_view name) {
@@ -36,6 +36,8 @@ std::string kind_of(const ConfigNode& node) {
       return "a text";
     case Kind::kInteger:
       return "a number";
+    case Kind::kBoolean:
+      return "a boolean";
     case Kind::kOther:
       break;
   }
@@ -50,7 +52,8 @@ std::string found(const ConfigNode& node) {
 
 Result<std::string> text_of(const Item& item, std::string_view form) {
   if (item.node.kind != Kind::kText) return item.spot.expected(form, kind_of(item.node));
-  Result<std::string> value = expand_variables(item.node.text);
+  Result<std::string> value =
+      item.node.is_literal ? Result<std::string>(item.node.text) : expand_variables(item.node.text);
   if (!value.ok()) return item.spot.bad(value.status().message());
   if (value.value().empty()) return item.spot.expected(form, "an empty text");
   if (value.value().find('\0') != std::string::npos) {
@@ -59,4 +62,4 @@ Result<std::string> text_of(const Item& item, std::string_view form) {
   return value;
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

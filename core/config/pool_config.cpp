@@ -1,4 +1,4 @@
-#include "pool/config.h"
+#include "config/pool_config.h"
 
 #include <algorithm>
 #include <string_view>
@@ -7,7 +7,7 @@
 #include "base/duration.h"
 #include "base/text.h"
 
-namespace weir::pool {
+namespace weir::config {
 namespace {
 
 constexpr std::size_t kLongestName = 31;
@@ -136,4 +136,4 @@ Status QuotaConfig::validate() const { return to_status("quota", name, problem()
 
 bool is_valid_name(const std::string& name) { return is_name(name) && name.size() <= kLongestName; }
 
-}  // namespace weir::pool
+}  // namespace weir::config

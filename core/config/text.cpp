@@ -1,10 +1,10 @@
-#include "runtime/config_text.h"
+#include "config/text.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <vector>
 
-namespace weir::runtime {
+namespace weir::config {
 namespace {
 
 bool is_variable_name(std::string_view name) {
@@ -98,4 +98,4 @@ std::string_view nearest(std::string_view wrong, std::span<const std::string_vie
   });
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -1,6 +1,6 @@
-#include "runtime/config_depth.h"
+#include "config/depth.h"
 
-namespace weir::runtime {
+namespace weir::config {
 namespace {
 
 /// Goes through a text token by token, as far as nesting is concerned.
@@ -93,4 +93,4 @@ class Scanner {
 
 std::optional<unsigned> line_nested_too_deep(std::string_view text) { return Scanner(text).run(); }
 
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -1,4 +1,4 @@
-#include "runtime/plugin_path.h"
+#include "driver/plugin_path.h"
 
 #include <dlfcn.h>
 
@@ -7,7 +7,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace weir::runtime {
+namespace weir::driver {
 
 std::vector<std::string> default_plugin_path() {
   Dl_info here{};
@@ -28,4 +28,4 @@ std::vector<std::string> default_plugin_path() {
   return folders;
 }
 
-}  // namespace weir::runtime
+}  // namespace weir::driver

@@ -1,6 +1,6 @@
 // PoolConfig: everything that is configured for one pool, as typed values with defaults.
 //
-// Where the values come from (weir.toml, later environment and hosts) is not this file's business;
+// Where the values come from (weir.toml, the environment, hosts) is not this file's business;
 // whether they make sense together is: validate(). Plain values, no threads, no forks to mind.
 #pragma once
 
@@ -12,12 +12,14 @@
 
 #include "base/status.h"
 
-namespace weir::pool {
+namespace weir::config {
 
 using std::chrono::milliseconds;
 
 enum class ResetMode { kTracked, kAlways, kTransaction };
 enum class Orphans { kTerminate, kWait };
+/// What becomes of machine-wide settings that differ from those other workers use.
+enum class OnConflict { kKeep, kReplace, kRefuse };
 
 /// From the least to the most a number may be.
 struct CountRange {
@@ -38,10 +40,13 @@ struct ConfigProblem {
 };
 
 struct PoolConfig {
-  std::string name{};    // [a-z][a-z0-9]*, at most 31 bytes
-  std::string driver{};  // "postgres"
-  std::string dsn{};     // may hold a password: never printed, never in the segment
-  std::string quota{};   // empty: the pool's own `max` is the quota
+  std::string name{};           // [a-z][a-z0-9]*, at most 31 bytes
+  std::string driver{};         // "postgres"
+  std::string dsn{};            // may hold a password: never printed, never in the segment
+  std::string password_file{};  // read at each connect; empty: the DSN has what it takes
+  std::string quota{};          // empty: the pool's own `max` is the quota
+
+  std::string preset{};  // empty: none. What it gives is in the other values already
 
   std::uint32_t min = 0;                  // kept warm, machine-wide; a goal
   std::optional<std::uint32_t> keep{};    // idle ones above this are closed on release; default max
@@ -62,9 +67,17 @@ struct PoolConfig {
   milliseconds keepalive{0};                 // 0: off; ping idle connections this often
   ResetMode reset = ResetMode::kTracked;
   Orphans orphans = Orphans::kTerminate;
+  OnConflict on_conflict = OnConflict::kKeep;
   std::vector<std::string> on_connect{};  // statements run on every new connection
 
   [[nodiscard]] std::uint32_t kept() const { return keep.value_or(max); }
+  /// How long a dead worker's session counts when nobody can be asked: a server notices within
+  /// milliseconds that the client of an idle one is gone, of a busy one when its statement ends.
+  [[nodiscard]] milliseconds linger_idle() const { return linger_max.value_or(milliseconds(50)); }
+  [[nodiscard]] milliseconds linger_used() const {
+    const bool bounded = statement_timeout.count() > 0;
+    return linger_max.value_or(bounded ? statement_timeout : milliseconds(60'000));
+  }
 
   /// The first thing that is wrong; nullopt if all is well.
   [[nodiscard]] std::optional<ConfigProblem> problem() const;
@@ -75,6 +88,7 @@ struct PoolConfig {
 struct QuotaConfig {
   std::string name{};       // [a-z][a-z0-9]*, at most 31 bytes
   std::uint32_t limit = 0;  // machine-wide, 1 to 10,000
+  OnConflict on_conflict = OnConflict::kKeep;
 
   [[nodiscard]] std::optional<ConfigProblem> problem() const;
   [[nodiscard]] Status validate() const;
@@ -83,4 +97,4 @@ struct QuotaConfig {
 /// Whether `name` can name a pool or quota: [a-z][a-z0-9]*, at most 31 bytes.
 [[nodiscard]] bool is_valid_name(const std::string& name);
 
-}  // namespace weir::pool
+}  // namespace weir::config

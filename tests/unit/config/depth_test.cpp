@@ -1,11 +1,11 @@
-#include "runtime/config_depth.h"
+#include "config/depth.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-namespace weir::runtime {
+namespace weir::config {
 namespace {
 
 std::string repeated(const std::string& text, int times) {
@@ -80,4 +80,4 @@ TEST(NestingDepth, CountsTheLinesWithinLongTexts) {
 }
 
 }  // namespace
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 
-namespace weir::runtime {
+namespace weir::config {
 
 /// `text` with its variables filled in. As in a shell, a default also stands for an empty variable;
 /// it goes up to the next "}" and is taken as it is. What was filled in is not read again.
@@ -21,4 +21,4 @@ namespace weir::runtime {
 [[nodiscard]] std::string_view nearest(std::string_view wrong,
                                        std::span<const std::string_view> valid);
 
-}  // namespace weir::runtime
+}  // namespace weir::config

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-namespace weir::runtime {
+namespace weir::driver {
 
 [[nodiscard]] std::vector<std::string> default_plugin_path();
 
-}  // namespace weir::runtime
+}  // namespace weir::driver
