@@ -1,6 +1,5 @@
 #include "cli/config_command.h"
 
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -38,9 +37,8 @@ std::vector<Status> faults_of(const config::PoolConfig& pool,
 
 /// What an unset linger_max comes to (docs/configuration.md).
 std::string linger_text(const config::PoolConfig& pool) {
-  const auto used = pool.statement_timeout.count() > 0 ? pool.statement_timeout
-                                                       : std::chrono::milliseconds(60'000);
-  return "50ms after an idle session, " + duration_text(used) + " after a used one";
+  return duration_text(pool.linger_idle()) + " after an idle session, " +
+         duration_text(pool.linger_used()) + " after a used one";
 }
 
 }  // namespace

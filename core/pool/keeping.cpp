@@ -140,11 +140,11 @@ void Pool::finish_job(Job& job, const Status& status) {
       Slot& slot = slots_[job.place];
       book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
       slot.checked_ns = monotonic_ns();
+      if (!status.ok()) replace_all_if_doubtful(slot);
       slot.in_hands.store(false);
       if (status.ok()) {
         serve(job.place);
       } else {
-        replace_all_if_doubtful(slot);
         start_closing(job.place, PlaceState::kUsed);
       }
       return;

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <optional>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -21,23 +21,9 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-class PoolConfigured : public testing::Test {
+class PoolConfigured : public PoolOnPostgres {
  protected:
-  static void SetUpTestSuite() {
-    if (PostgresServer::is_installed()) server_ = std::make_unique<PostgresServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
-
-  void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-  }
-  weir_pool_t* open(const std::string& keys) { return weir_.emplace(world_->config(keys)).pool(); }
-  [[nodiscard]] weir_pool_t* pool() const { return weir_->pool(); }
-
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-  std::optional<Weir> weir_;
+  weir_pool_t* open(const std::string& keys) { return PoolOnPostgres::open(keys).pool(); }
 };
 
 // ---- the environment ----------------------------------------------------------------------------
