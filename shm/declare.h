@@ -43,7 +43,8 @@ struct Declared {
 };
 
 /// kBadConfig for a name that is empty or does not fit; kShmFull says how many permits or rows were
-/// left; kTimeout that somebody held the lock too long.
+/// left; kTimeout that somebody held the lock too long. kShmCorrupt, and the segment is poisoned,
+/// if a row says what cannot be.
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
                                const QuotaDeclaration& declaration);
 /// As declare_quota. kBadConfig if a pool of that name stands with another driver, server or quota.

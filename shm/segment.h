@@ -31,6 +31,13 @@ struct SegmentOptions {
   Nanos patience = std::chrono::seconds(2);  // for somebody who is just rebuilding it
 };
 
+/// Whether `count` words from `first` on lie within `all` of them. What a row says of its range
+/// must be asked this before it is believed: no checksum covers rows.
+[[nodiscard]] constexpr bool lies_within(std::uint32_t first, std::uint32_t count,
+                                         std::size_t all) {
+  return first <= all && count <= all - first;
+}
+
 class Segment {
  public:
   enum class Access { kReadWrite, kReadOnly };
