@@ -15,13 +15,14 @@ namespace {
 
 // The declare lock, through an open file description of its own: threads of one process exclude
 // each other too.
-Result<FileDescriptor> lock_declaring(const Segment& segment) {
+Result<FileDescriptor> lock_declaring(const Segment& segment, Deadline deadline) {
   FileDescriptor fd(segment.reopen());
   if (fd.get() < 0) return Status::system_error("segment " + segment.path() + ": reopen", errno);
   if (!lock_byte_until(fd.get(), kDeclareByte, LockKind::kExclusive,
-                       Deadline::after(std::chrono::seconds(1)))) {
-    return Status(Code::kTimeout, "segment " + segment.path() +
-                                      ": somebody has been declaring a pool or quota for a second");
+                       deadline.earlier_of(Deadline::after(kDeclarePatience)))) {
+    return Status(Code::kTimeout,
+                  "segment " + segment.path() +
+                      ": somebody else has been declaring a pool or quota too long");
   }
   return fd;
 }
@@ -156,9 +157,9 @@ Status no_room(const Segment& segment, const char* what, std::uint32_t needed, s
 }  // namespace
 
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
-                               const QuotaDeclaration& declaration) {
+                               const QuotaDeclaration& declaration, Deadline deadline) {
   WEIR_TRY(check_name("quota name", declaration.name, sizeof(QuotaRow::name)));
-  Result<FileDescriptor> lock = lock_declaring(segment);
+  Result<FileDescriptor> lock = lock_declaring(segment, deadline);
   if (!lock.ok()) return lock.status();
   const std::span<QuotaRow> rows = segment.quotas();
   const Result<std::uint32_t> behind =
@@ -193,10 +194,10 @@ Result<Declared> declare_quota(const Segment& segment, WorkerId self,
 }
 
 Result<Declared> declare_pool(const Segment& segment, WorkerId self,
-                              const PoolDeclaration& declaration) {
+                              const PoolDeclaration& declaration, Deadline deadline) {
   WEIR_TRY(check_name("pool name", declaration.name, sizeof(PoolRow::name)));
   WEIR_TRY(check_name("driver name", declaration.driver, sizeof(PoolRow::driver)));
-  Result<FileDescriptor> lock = lock_declaring(segment);
+  Result<FileDescriptor> lock = lock_declaring(segment, deadline);
   if (!lock.ok()) return lock.status();
   const std::span<PoolRow> rows = segment.pools();
   const Result<std::uint32_t> behind =

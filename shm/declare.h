@@ -4,12 +4,13 @@
 // one name cannot make two rows; nobody waits for it on a request's behalf. What was declared first
 // stands while another worker lives; the later one is told what differs. When nobody else is there,
 // the new settings take their place.
-// Threads: any. Fork: after joining. Blocks at most a second for the lock.
+// Threads: any. Fork: after joining. Blocks for the lock until the deadline, a second unless told.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "shm/pool_ref.h"
 #include "shm/segment.h"
@@ -42,13 +43,18 @@ struct Declared {
   std::string differences;
 };
 
+/// How long a declaration waits for the lock at the most, whatever its caller's deadline.
+inline constexpr Nanos kDeclarePatience = std::chrono::seconds(1);
+
 /// kBadConfig for a name that is empty or does not fit; kShmFull says how many permits or rows were
 /// left; kTimeout that somebody held the lock too long. kShmCorrupt, and the segment is poisoned,
 /// if a row says what cannot be.
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
-                               const QuotaDeclaration& declaration);
+                               const QuotaDeclaration& declaration,
+                               Deadline deadline = Deadline::never());
 /// As declare_quota. kBadConfig if a pool of that name stands with another driver, server or quota.
 Result<Declared> declare_pool(const Segment& segment, WorkerId self,
-                              const PoolDeclaration& declaration);
+                              const PoolDeclaration& declaration,
+                              Deadline deadline = Deadline::never());
 
 }  // namespace weir::shm

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <exception>
 #include <new>
-#include <optional>
 
 #include "runtime/runtime.h"
 #include "weir/weir.h"
@@ -51,9 +50,10 @@ std::string_view label_of(const weir_acquire_options_t* options) {
   return options == nullptr || options->label == nullptr ? std::string_view() : options->label;
 }
 
-Deadline deadline_of(const weir_acquire_options_t* options, const Pool& pool) {
+Deadline deadline_of(const weir_acquire_options_t* options, const PoolHandle& handle) {
   const std::int64_t timeout = options == nullptr ? WEIR_TIMEOUT_DEFAULT : options->timeout_ns;
-  if (timeout == WEIR_TIMEOUT_DEFAULT) return Deadline::after(pool.config().acquire_timeout);
+  if (timeout == WEIR_TIMEOUT_DEFAULT)
+    return Deadline::after(handle.runtime->config_of(handle).acquire_timeout);
   if (timeout == WEIR_TIMEOUT_NEVER) return Deadline::never();
   return Deadline::after(weir::Nanos(timeout));
 }
@@ -151,21 +151,20 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
   return guarded(error, [&]() -> Status {
     WEIR_TRY(check_acquire(pool, options, lease));
     PoolHandle& handle = *from(pool);
-    std::optional<Deadline> deadline;
+    const Deadline deadline = deadline_of(options, handle);
     while (true) {
       Pool* attached = ready(handle);
       if (attached == nullptr) {
-        const Result<Pool*> made = handle.runtime->attached(handle);
+        const Result<Pool*> made = handle.runtime->attached(handle, deadline);
         if (!made.ok()) return made.status();
         attached = made.value();
       }
-      if (!deadline) deadline = deadline_of(options, *attached);
       Loan loan;
       if (!attached->try_acquire(label_of(options), loan)) {
-        const Result<Loan> waited = attached->acquire({*deadline, label_of(options)});
+        const Result<Loan> waited = attached->acquire({deadline, label_of(options)});
         // This worker fenced itself meanwhile: once more where it has attached anew.
         if (waited.status().code() == Code::kNotOpen && !attached->is_valid() &&
-            !deadline->passed(weir::monotonic_ns())) {
+            !deadline.passed(weir::monotonic_ns())) {
           continue;
         }
         if (!waited.ok()) return waited.status();
@@ -229,7 +228,7 @@ int32_t weir_pool_stats(weir_pool_t* pool, weir_pool_stats_t* stats, weir_error_
     if (stats->struct_size < sizeof(weir_pool_stats_t)) {
       return bad_argument("weir_pool_stats: stats->struct_size is too small; set it to sizeof");
     }
-    const Result<Pool*> attached = from(pool)->runtime->attached(*from(pool));
+    const Result<Pool*> attached = from(pool)->runtime->attached(*from(pool), Deadline::never());
     if (!attached.ok()) return attached.status();
     const weir::pool::Stats now = attached.value()->stats();
     stats->max = now.max;

@@ -150,19 +150,23 @@ Result<PoolHandle*> Runtime::pool(const std::string& name) {
   return Status(Code::kNotFound, "pool \"" + name + "\": not configured; there are: " + names);
 }
 
-Status Runtime::attach() {
+Status Runtime::attach(Deadline deadline) {
   if (attachment_ && attachment_->is_valid()) return Status();
   if (attachment_) former_.push_back(std::move(attachment_));
-  auto made = Attachment::make(config_, dsns_, log_);
+  auto made = Attachment::make(config_, dsns_, log_, deadline);
   if (!made.ok()) return made.status();
   attachment_ = std::move(made).value();
   if (!no_threads_) attachment_->keeper().start();
   return Status();
 }
 
-Result<pool::Pool*> Runtime::attached(PoolHandle& handle) {
-  const MutexLock lock(mutex_);
-  WEIR_TRY(attach());
+Result<pool::Pool*> Runtime::attached(PoolHandle& handle, Deadline deadline) {
+  if (!mutex_.lock_until(deadline)) {
+    return Status(Code::kTimeout, "pool " + config_of(handle).name +
+                                      ": another caller is still attaching to the segment");
+  }
+  const MutexLock lock(mutex_, AdoptLock{});
+  WEIR_TRY(attach(deadline));
   pool::Pool* const pool = &attachment_->pool(handle.index);
   handle.current.store(pool, std::memory_order_release);
   return pool;
@@ -173,7 +177,7 @@ Result<std::uint64_t> Runtime::keep() {
   std::vector<pool::Keeper*> keepers;
   {
     const MutexLock lock(mutex_);
-    WEIR_TRY(attach());
+    WEIR_TRY(attach(Deadline::never()));
     keepers.push_back(&attachment_->keeper());
     for (const auto& former : former_) {
       if (!former->is_forked()) keepers.push_back(&former->keeper());

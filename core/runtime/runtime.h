@@ -51,9 +51,12 @@ class Runtime {
 
   /// kNotFound lists the names there are.
   Result<PoolHandle*> pool(const std::string& name);
+  [[nodiscard]] const pool::PoolConfig& config_of(const PoolHandle& handle) const {
+    return config_.pools[handle.index];
+  }
   /// The pool behind a handle, attached to the segment. Blocks for file system calls when it must
-  /// attach.
-  Result<pool::Pool*> attached(PoolHandle& handle);
+  /// attach; kTimeout if others were in the way until the deadline.
+  Result<pool::Pool*> attached(PoolHandle& handle, Deadline deadline);
   /// One pass of the keeper; when it wants the next one (monotonic ns). kNotOpen before first use.
   Result<std::uint64_t> keep();
 
@@ -64,7 +67,7 @@ class Runtime {
   static void before_fork();
   static void after_fork_in_parent();
   static void after_fork_in_child();
-  Status attach() WEIR_REQUIRES(mutex_);
+  Status attach(Deadline deadline) WEIR_REQUIRES(mutex_);
   Status shut_down();
 
   const std::string key_;

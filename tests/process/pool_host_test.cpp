@@ -1,5 +1,6 @@
 // What weir asks of the process it lives in: no system call for an idle acquire and release, and no
 // thread where the host forbids it.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
@@ -15,6 +16,7 @@
 #include <thread>
 
 #include "pool_on_postgres.h"
+#include "shm/layout.h"
 
 namespace weir::test {
 namespace {
@@ -109,6 +111,47 @@ TEST_F(PoolHost, AnIdleAcquireAndReleaseMakeNoSystemCall) {
     });
     EXPECT_EQ(worker.wait_at_most(), 0) << "system call " << caught->load();
   }
+}
+
+// ---- attaching --------------------------------------------------------------------------------
+
+/// A process that holds a lock of the segment's file, as one stopped in the middle would.
+class LockHolder {
+ public:
+  LockHolder(const std::string& file, std::int64_t byte)
+      : process_([file, byte]() -> int {
+          const int fd = ::open(file.c_str(), O_RDWR);
+          struct flock lock {};
+          lock.l_type = F_WRLCK;
+          lock.l_start = byte;
+          lock.l_len = 1;
+          require(fcntl(fd, F_OFD_SETLK, &lock) == 0, "lock");
+          stop_here();
+          return 0;
+        }) {
+    EXPECT_TRUE(process_.await_stop());
+  }
+
+ private:
+  WorkerProcess process_;
+};
+
+TEST_F(PoolHost, TheDeadlineCoversWaitingForSomebodyWhoDeclares) {
+  open("max = 1", false);
+  static_cast<void>(stats_of(pool()));
+  const LockHolder declaring(world_->folder() + "/default.weir", shm::kDeclareByte);
+  Weir other(world_->config("max = 1\nidle_timeout = \"599s\""));
+  std::uint64_t start = monotonic_ns();
+  EXPECT_EQ(acquire(other.pool(), 10ms).code, "timeout");
+  EXPECT_LT(Nanos(monotonic_ns() - start), 500ms);
+
+  // Nor does one who has time stand in the way of one who has not.
+  std::thread patient([&] { EXPECT_EQ(acquire(other.pool(), 5s).code, "timeout"); });
+  std::this_thread::sleep_for(100ms);
+  start = monotonic_ns();
+  EXPECT_EQ(acquire(other.pool(), 10ms).code, "timeout");
+  EXPECT_LT(Nanos(monotonic_ns() - start), 500ms);
+  patient.join();
 }
 
 // ---- no threads -------------------------------------------------------------------------------

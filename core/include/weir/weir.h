@@ -106,8 +106,8 @@ typedef struct weir_acquire_options {
 #define WEIR_ACQUIRE_OPTIONS_INIT \
   { sizeof(weir_acquire_options_t), WEIR_TIMEOUT_DEFAULT, 0 }
 
-/* Lends a connection. `options` may be null. The deadline covers standing in line, connecting,
- * validation and retries together. On failure *lease is all zero.
+/* Lends a connection. `options` may be null. The deadline covers attaching, standing in line,
+ * connecting, validation and retries together. On failure *lease is all zero.
  *   WEIR_TIMEOUT          nothing came free in time; the message carries pool, limits and waited
  * time WEIR_TOO_MANY_WAITERS the line is full (max_waiting, or the segment's) WEIR_CONNECT_FAILED,
  * WEIR_AUTH_FAILED, WEIR_SERVER_FULL   the server's word is in the message WEIR_BREAKER_OPEN the
