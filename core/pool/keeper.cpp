@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "shm/futex.h"
 #include "shm/lingering.h"
@@ -21,19 +22,37 @@ constexpr int kBellCheckMs = 1;
 constexpr int kBellCheckSlowMs = 10;
 constexpr unsigned kQuickChecks = 100;
 
+// Signals are the host's: none may be delivered to a thread it does not know.
+class NoSignals {
+ public:
+  NoSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~NoSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NoSignals(const NoSignals&) = delete;
+  NoSignals& operator=(const NoSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
 }  // namespace
 
 Keeper::~Keeper() { stop(); }
 
-void Keeper::start() {
+Status Keeper::start() {
   for (Pool* pool : pools_) pool->set_ticking(true);
-  // Signals are the host's: none may be delivered to a thread it does not know.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  try {
+    const NoSignals inherited_by_the_thread;
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    for (Pool* pool : pools_) pool->set_ticking(false);
+    return Status::system_error("keeper thread: start", error.code().value());
+  }
   pthread_setname_np(thread_.native_handle(), "weir-keeper");
+  return Status();
 }
 
 void Keeper::stop() {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "pool/pool.h"
 #include "shm/segment.h"
 #include "shm/worker_table.h"
@@ -28,7 +29,8 @@ class Keeper {
   /// stop()s.
   ~Keeper();
 
-  void start();
+  /// Starts the thread. kSystemError if the system has none left: nothing has changed then.
+  Status start();
   /// Ends the thread after its present pass. Does nothing without one.
   void stop();
 

@@ -155,8 +155,9 @@ Status Runtime::attach(Deadline deadline) {
   if (attachment_) former_.push_back(std::move(attachment_));
   auto made = Attachment::make(config_, dsns_, log_, deadline);
   if (!made.ok()) return made.status();
+  // Without its keeper it is not kept: the next caller tries again.
+  if (!no_threads_) WEIR_TRY(made.value()->keeper().start());
   attachment_ = std::move(made).value();
-  if (!no_threads_) attachment_->keeper().start();
   return Status();
 }
 

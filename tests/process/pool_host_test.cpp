@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -152,6 +153,31 @@ TEST_F(PoolHost, TheDeadlineCoversWaitingForSomebodyWhoDeclares) {
   EXPECT_EQ(acquire(other.pool(), 10ms).code, "timeout");
   EXPECT_LT(Nanos(monotonic_ns() - start), 500ms);
   patient.join();
+}
+
+TEST_F(PoolHost, AThreadThatCannotBeStartedIsSaidAndTriedAgain) {
+  WorkerProcess worker([&]() -> int {
+    Weir own(world_->config("max = 1\nmin = 1"));
+    pthread_attr_t normal, vast;
+    require(pthread_getattr_default_np(&normal) == 0, "attributes");
+    require(pthread_attr_init(&vast) == 0, "attributes");
+    require(pthread_attr_setstacksize(&vast, std::size_t{1} << 46) == 0, "stack size");
+    require(pthread_setattr_default_np(&vast) == 0, "attributes");
+    Got got = acquire(own.pool());
+    require(got.code == "system_error", got.code + ": " + got.message);
+    require(got.message.find("keeper thread: start") != std::string::npos, got.message);
+    sigset_t blocked;
+    require(pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0, "signal mask");
+    require(sigismember(&blocked, SIGUSR1) == 0, "signals are still blocked");
+    require(pthread_setattr_default_np(&normal) == 0, "attributes");
+    got = acquire(own.pool());
+    require(got, "acquire");
+    require(discard(got.lease), "discard");
+    // Only a keeper closes it and opens another one.
+    require(poll_until([&] { return stats_of(own.pool()).idle == 1; }), "there is no keeper");
+    return 0;
+  });
+  EXPECT_EQ(worker.wait_at_most(), 0);
 }
 
 // ---- no threads -------------------------------------------------------------------------------
