@@ -8,6 +8,8 @@
 // touched there.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -40,6 +42,8 @@ class Keeper {
 
  private:
   void run();
+  void run_once(std::vector<PollTarget>& targets, std::vector<pollfd>& sockets, unsigned& quiet);
+  void say_that_it_failed(const char* what) noexcept;
   void once_a_second(std::uint64_t now_ns);
 
   shm::Segment& segment_;

@@ -18,14 +18,24 @@ using weir::pool::Pool;
 using weir::runtime::PoolHandle;
 using weir::runtime::Runtime;
 
-template <typename Body>
-std::int32_t guarded(weir_error_t* error, Body body) noexcept {
+// Says what is being thrown. REQUIRES: within a catch.
+std::int32_t write_exception(weir_error_t* error) noexcept {
   try {
-    return weir::write_error(body(), error);
+    throw;
   } catch (const std::bad_alloc&) {
     return weir::write_error(Status(Code::kOutOfMemory, "out of memory"), error);
   } catch (const std::exception& exception) {
     return weir::write_error(Status(Code::kSystemError, exception.what()), error);
+  }
+}
+
+// Never inlined: beside it the fast path would save registers that it does not need.
+template <typename Body>
+[[gnu::noinline]] std::int32_t guarded(weir_error_t* error, Body body) noexcept {
+  try {
+    return weir::write_error(body(), error);
+  } catch (const std::exception&) {
+    return write_exception(error);
   }
 }
 
@@ -138,9 +148,9 @@ int32_t weir_keep(weir_runtime_t* runtime, int64_t* next_in_ns, weir_error_t* er
 }
 
 int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, weir_lease_t* lease,
-                     weir_error_t* error) {
+                     weir_error_t* error) try {
   if (pool != nullptr && lease != nullptr && options == nullptr) {
-    // The common case, with nothing to construct.
+    // The common case, with nothing to construct; a try costs nothing until something is thrown.
     Pool* const attached = from(pool)->current.load(std::memory_order_acquire);
     Loan loan;
     if (attached != nullptr && attached->try_acquire({}, loan)) {
@@ -174,6 +184,9 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
       return Status();
     }
   });
+} catch (const std::exception&) {
+  *lease = {};
+  return write_exception(error);
 }
 
 int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* options,
@@ -190,7 +203,7 @@ int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* option
   });
 }
 
-int32_t weir_release(weir_lease_t* lease, weir_error_t* error) {
+int32_t weir_release(weir_lease_t* lease, weir_error_t* error) try {
   if (Pool* const pool = owner_of(lease); pool != nullptr && pool->try_release(loan_of(*lease))) {
     *lease = {};
     return WEIR_OK;
@@ -203,6 +216,8 @@ int32_t weir_release(weir_lease_t* lease, weir_error_t* error) {
     *lease = {};
     return Status();
   });
+} catch (const std::exception&) {
+  return write_exception(error);
 }
 
 int32_t weir_discard(weir_lease_t* lease, weir_error_t* error) {
