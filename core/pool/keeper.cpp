@@ -21,6 +21,8 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr int kBellCheckMs = 1;
 constexpr int kBellCheckSlowMs = 10;
 constexpr unsigned kQuickChecks = 100;
+// Who finds somebody else keeping does not know what is left to do, and asks again soon.
+constexpr std::uint64_t kAskAgainNs = 1'000'000;
 constexpr std::chrono::milliseconds kPauseAfterFailure{10};
 
 // Signals are the host's: none may be delivered to a thread it does not know.
@@ -83,7 +85,7 @@ void Keeper::stop() {
 std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
   if (targets != nullptr) targets->clear();
   const OneAtATime pass(busy_);
-  if (!pass.taken()) return next_ns_.load();
+  if (!pass.taken()) return monotonic_ns() + kAskAgainNs;
   const std::uint64_t now_ns = monotonic_ns();
   const bool settled = membership_.is_valid() && !membership_.is_in_its_row();  // by others
   if (now_ns >= next_second_ns_ || settled) {
@@ -95,7 +97,6 @@ std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
     next_ns = std::min(next_ns, pool->keep(now_ns));
     if (targets != nullptr) pool->add_poll_targets(*targets);
   }
-  next_ns_.store(next_ns);
   return next_ns;
 }
 

@@ -4,8 +4,8 @@
 // threads, whoever calls keep_once(). It sleeps on the worker's doorbell, or on the sockets of the
 // operations it is stepping. Once a second it also shows that the worker lives, makes sure that it
 // does, and reaps. Threads: start/stop by one; keep_once from any (one at a time does the work,
-// others return at once). Fork: the thread does not exist in a child; the object must not be
-// touched there.
+// others return at once and ask again in a millisecond). Fork: the thread does not exist in a
+// child; the object must not be touched there.
 #pragma once
 
 #include <poll.h>
@@ -52,7 +52,6 @@ class Keeper {
   const std::vector<Pool*> pools_;
   std::atomic<bool> busy_{false};  // somebody is in keep_once
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> next_ns_{0};
   std::uint64_t next_second_ns_ = 0;  // guarded by busy_
   std::thread thread_;
 };

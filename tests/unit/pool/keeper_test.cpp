@@ -56,5 +56,17 @@ TEST_F(AKeeper, ThreadGoesOnAfterAPassThatThrew) {
   keeper_.stop();
 }
 
+TEST_F(AKeeper, BesideOneWhoIsKeepingAsksAgainInAMillisecond) {
+  let_somebody_die();
+  std::uint64_t asked_ns = 0, next_ns = 0;
+  on_reaped_ = [&] {
+    asked_ns = monotonic_ns();
+    next_ns = keeper_.keep_once();
+  };
+  keeper_.keep_once();
+  EXPECT_GE(next_ns, asked_ns + 1'000'000);
+  EXPECT_LE(next_ns, monotonic_ns() + 1'000'000);
+}
+
 }  // namespace
 }  // namespace weir::pool
