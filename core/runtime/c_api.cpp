@@ -33,7 +33,8 @@ std::int32_t write_exception(weir_error_t* error) noexcept {
 template <typename Body>
 [[gnu::noinline]] std::int32_t guarded(weir_error_t* error, Body body) noexcept {
   try {
-    return weir::write_error(body(), error);
+    const Status status = body();
+    return status.ok() ? WEIR_OK : weir::write_error(status, error);
   } catch (const std::exception&) {
     return write_exception(error);
   }
@@ -172,9 +173,10 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
       Loan loan;
       if (!attached->try_acquire(label_of(options), loan)) {
         const Result<Loan> waited = attached->acquire({deadline, label_of(options)});
-        // This worker fenced itself meanwhile: once more where it has attached anew.
+        // This worker fenced itself meanwhile: once more where it has attached anew. Or it left at
+        // the last close: that is what attaching will say.
         if (waited.status().code() == Code::kNotOpen && !attached->is_valid() &&
-            !deadline.passed(weir::monotonic_ns())) {
+            (handle.runtime->is_closed() || !deadline.passed(weir::monotonic_ns()))) {
           continue;
         }
         if (!waited.ok()) return waited.status();
@@ -196,6 +198,7 @@ int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* option
     Pool* const attached = ready(*from(pool));
     Loan loan;
     if (attached == nullptr || !attached->acquire_at_once(label_of(options), loan)) {
+      if (from(pool)->runtime->is_closed()) return Status(Code::kClosed, "the runtime was closed");
       return Status(Code::kWouldBlock, "no idle connection in this worker");
     }
     fill(*lease, attached, loan);
@@ -243,9 +246,9 @@ int32_t weir_pool_stats(weir_pool_t* pool, weir_pool_stats_t* stats, weir_error_
     if (stats->struct_size < sizeof(weir_pool_stats_t)) {
       return bad_argument("weir_pool_stats: stats->struct_size is too small; set it to sizeof");
     }
-    const Result<Pool*> attached = from(pool)->runtime->attached(*from(pool), Deadline::never());
-    if (!attached.ok()) return attached.status();
-    const weir::pool::Stats now = attached.value()->stats();
+    const Result<weir::pool::Stats> look = from(pool)->runtime->stats(*from(pool));
+    if (!look.ok()) return look.status();
+    const weir::pool::Stats& now = look.value();
     stats->max = now.max;
     stats->min = now.min;
     stats->keep = now.keep;

@@ -139,7 +139,7 @@ class LockHolder {
 
 TEST_F(PoolHost, TheDeadlineCoversWaitingForSomebodyWhoDeclares) {
   open("max = 1", false);
-  static_cast<void>(stats_of(pool()));
+  weir_->attach();
   const LockHolder declaring(world_->folder() + "/default.weir", shm::kDeclareByte);
   Weir other(world_->config("max = 1\nidle_timeout = \"599s\""));
   std::uint64_t start = monotonic_ns();
@@ -234,7 +234,7 @@ TEST_F(PoolHost, WithoutThreadsAConnectThatItsCallerLeftIsFinishedByKeep) {
   PostgresServer server;
   const PoolWorld world(server.dsn());
   Weir weir(world.config("max = 1"), true);
-  static_cast<void>(stats_of(weir.pool()));
+  weir.attach();
   server.freeze();
   EXPECT_EQ(acquire(weir.pool(), 50ms).code, "timeout");
   std::int64_t next_ns = 0;
