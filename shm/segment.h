@@ -7,6 +7,7 @@
 // a child has no part in it until it joins for itself (worker_table.h).
 #pragma once
 
+#include <atomic>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstdint>
 #include <memory>
@@ -60,9 +61,9 @@ class Segment {
   [[nodiscard]] const std::string& path() const { return path_; }
   /// A descriptor of the file for lock queries. May have become another file after a closefrom():
   /// see is_intact().
-  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int fd() const { return fd_.load(std::memory_order_relaxed); }
   /// Whether fd() still is the segment (fstat).
-  [[nodiscard]] bool is_intact() const { return is_segment(fd_); }
+  [[nodiscard]] bool is_intact() const { return is_segment(fd()); }
   /// As is_intact(), reopening it when it is not. False: it cannot be reopened.
   bool make_intact();
   /// Closes fd(), if it still is the segment: in a forked child its locks would outlive the parent.
@@ -128,7 +129,7 @@ class Segment {
   }
 
   std::string path_;
-  int fd_;
+  std::atomic<int> fd_;
   std::uint64_t device_ = 0, inode_ = 0;
   Geometry geometry_;
   Offsets offsets_;
