@@ -15,13 +15,14 @@ namespace {
 
 // The declare lock, through an open file description of its own: threads of one process exclude
 // each other too.
-Result<FileDescriptor> lock_declaring(const Segment& segment) {
+Result<FileDescriptor> lock_declaring(const Segment& segment, Deadline deadline) {
   FileDescriptor fd(segment.reopen());
   if (fd.get() < 0) return Status::system_error("segment " + segment.path() + ": reopen", errno);
   if (!lock_byte_until(fd.get(), kDeclareByte, LockKind::kExclusive,
-                       Deadline::after(std::chrono::seconds(1)))) {
-    return Status(Code::kTimeout, "segment " + segment.path() +
-                                      ": somebody has been declaring a pool or quota for a second");
+                       deadline.earlier_of(Deadline::after(kDeclarePatience)))) {
+    return Status(Code::kTimeout,
+                  "segment " + segment.path() +
+                      ": somebody else has been declaring a pool or quota too long");
   }
   return fd;
 }
@@ -56,6 +57,28 @@ std::optional<std::uint32_t> find_unused_row(std::span<Row> rows) {
 struct Range {
   std::uint32_t first = 0, capacity = 0;
 };
+
+Range range_of(const QuotaRow& row) { return {row.first_permit.load(), row.capacity.load()}; }
+Range range_of(const PoolRow& row) { return {row.first_place.load(), row.capacity.load()}; }
+
+// Where the ranges of all declared rows end. A row whose range lies outside of the `all` words that
+// there are was written by no step of ours: then the segment is poisoned, and the answer says so.
+template <typename Row>
+Result<std::uint32_t> end_of_ranges(const Segment& segment, std::span<Row> rows, std::size_t all,
+                                    const char* kind, const char* words) {
+  std::uint32_t behind = 0;
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].declared.load() == 0) continue;
+    const Range range = range_of(rows[i]);
+    if (!lies_within(range.first, range.capacity, all)) {
+      segment.poison(std::string(kind) + " row " + std::to_string(i) + ": its " + words +
+                     " lie outside");
+      return segment.usable();
+    }
+    behind = std::max(behind, range.first + range.capacity);
+  }
+  return behind;
+}
 
 // Behind the last range in use. Room to grow by half where there is enough, else just what is
 // needed.
@@ -161,11 +184,14 @@ Status no_room(const Segment& segment, const char* what, std::uint32_t needed, s
 }  // namespace
 
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
-                               const QuotaDeclaration& declaration) {
+                               const QuotaDeclaration& declaration, Deadline deadline) {
   WEIR_TRY(check_name("quota name", declaration.name, sizeof(QuotaRow::name)));
-  Result<FileDescriptor> lock = lock_declaring(segment);
+  Result<FileDescriptor> lock = lock_declaring(segment, deadline);
   if (!lock.ok()) return lock.status();
   const std::span<QuotaRow> rows = segment.quotas();
+  const Result<std::uint32_t> behind =
+      end_of_ranges(segment, rows, segment.permits().size(), "quota", "permits");
+  if (!behind.ok()) return behind.status();
   Declared declared;
   if (const std::optional<std::uint32_t> found = find_row(rows, declaration.name)) {
     QuotaRow& row = rows[*found];
@@ -183,19 +209,13 @@ Result<Declared> declare_quota(const Segment& segment, WorkerId self,
       return refused(who, declared.differences);
     }
     // Also finishes what a killed predecessor left half done.
-    put_permits_in_force(segment.permits().subspan(row.first_permit.load(), row.capacity.load()),
-                         row.limit.load());
+    const Range range = range_of(row);
+    put_permits_in_force(segment.permits().subspan(range.first, range.capacity), row.limit.load());
     return declared;
   }
   const std::optional<std::uint32_t> unused = find_unused_row(rows);
-  std::uint32_t behind = 0;
-  for (const QuotaRow& row : rows) {
-    if (row.declared.load() != 0) {
-      behind = std::max(behind, row.first_permit.load() + row.capacity.load());
-    }
-  }
   const std::optional<Range> range =
-      allocate(behind, segment.geometry().permits, declaration.limit);
+      allocate(behind.value(), segment.geometry().permits, declaration.limit);
   if (!unused) return no_room(segment, "quota rows", 1, rows.size());
   if (!range) return no_room(segment, "permits", declaration.limit, segment.permits().size());
   QuotaRow& row = rows[*unused];
@@ -210,12 +230,15 @@ Result<Declared> declare_quota(const Segment& segment, WorkerId self,
 }
 
 Result<Declared> declare_pool(const Segment& segment, WorkerId self,
-                              const PoolDeclaration& declaration) {
+                              const PoolDeclaration& declaration, Deadline deadline) {
   WEIR_TRY(check_name("pool name", declaration.name, sizeof(PoolRow::name)));
   WEIR_TRY(check_name("driver name", declaration.driver, sizeof(PoolRow::driver)));
-  Result<FileDescriptor> lock = lock_declaring(segment);
+  Result<FileDescriptor> lock = lock_declaring(segment, deadline);
   if (!lock.ok()) return lock.status();
   const std::span<PoolRow> rows = segment.pools();
+  const Result<std::uint32_t> behind =
+      end_of_ranges(segment, rows, segment.places().size(), "pool", "places");
+  if (!behind.ok()) return behind.status();
   const std::optional<std::uint32_t> found = find_row(rows, declaration.name);
   const bool alone = !is_anybody_else_here(segment, self);
   Declared declared;
@@ -225,8 +248,8 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     const bool same_kind = row.driver.load() == declaration.driver &&
                            row.fingerprint.load() == declaration.fingerprint &&
                            row.quota.load() == declaration.quota;
-    const std::span<Word> places =
-        segment.places().subspan(row.first_place.load(), row.capacity.load());
+    const Range range = range_of(row);
+    const std::span<Word> places = segment.places().subspan(range.first, range.capacity);
     const bool empty = std::none_of(places.begin(), places.end(), [](const Word& cell) {
       return PlaceWord(cell.load()).occupied();
     });
@@ -264,13 +287,8 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     return declared;
   }
   const std::optional<std::uint32_t> unused = find_unused_row(rows);
-  std::uint32_t behind = 0;
-  for (const PoolRow& row : rows) {
-    if (row.declared.load() != 0) {
-      behind = std::max(behind, row.first_place.load() + row.capacity.load());
-    }
-  }
-  const std::optional<Range> range = allocate(behind, segment.geometry().places, declaration.max);
+  const std::optional<Range> range =
+      allocate(behind.value(), segment.geometry().places, declaration.max);
   if (!unused) return no_room(segment, "pool rows", 1, rows.size());
   if (!range) return no_room(segment, "places", declaration.max, segment.places().size());
   PoolRow& row = rows[*unused];

@@ -4,12 +4,14 @@
 // one name cannot make two rows; nobody waits for it on a request's behalf. When nobody else is
 // there, new settings take the place of those that stand. While another worker lives it is for the
 // later one to say (OnConflict): keep what stands, replace it, or refuse; it is told what differs.
-// Threads: any. Fork: after joining. Blocks at most a second for the lock.
+// Threads: any. Fork: after joining. Blocks for the lock until the deadline, a second unless
+// told.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "shm/pool_ref.h"
 #include "shm/segment.h"
@@ -47,13 +49,19 @@ struct Declared {
   std::string differences;
 };
 
+/// How long a declaration waits for the lock at the most, whatever its caller's deadline.
+inline constexpr Nanos kDeclarePatience = std::chrono::seconds(1);
+
 /// kBadConfig for a name that is empty or does not fit, and with kRefuse for settings that differ
 /// from other workers'; kShmFull says how many permits or rows were left, or how many there is room
-/// for; kTimeout that somebody held the lock too long.
+/// for; kTimeout that somebody held the lock too long. kShmCorrupt, and the segment is poisoned,
+/// if a row says what cannot be.
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
-                               const QuotaDeclaration& declaration);
+                               const QuotaDeclaration& declaration,
+                               Deadline deadline = Deadline::never());
 /// As declare_quota. kBadConfig if a pool of that name stands with another driver, server or quota.
 Result<Declared> declare_pool(const Segment& segment, WorkerId self,
-                              const PoolDeclaration& declaration);
+                              const PoolDeclaration& declaration,
+                              Deadline deadline = Deadline::never());
 
 }  // namespace weir::shm

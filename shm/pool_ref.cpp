@@ -3,13 +3,6 @@
 #include <string>
 
 namespace weir::shm {
-namespace {
-
-bool lies_within(std::uint32_t first, std::uint32_t count, std::size_t all) {
-  return first <= all && count <= all - first;
-}
-
-}  // namespace
 
 std::optional<PoolRef> PoolRef::find(const Segment& segment, std::uint32_t id) {
   const auto impossible = [&](const char* what) {

@@ -61,7 +61,7 @@ Segment::Segment(std::string path, int fd, const Geometry& geometry,
       offsets_(offsets_of(geometry)),
       region_(std::move(region)) {
   struct stat st {};
-  if (fstat(fd_, &st) == 0) {
+  if (fstat(fd, &st) == 0) {
     device_ = st.st_dev;
     inode_ = st.st_ino;
   }
@@ -71,8 +71,8 @@ Segment::~Segment() { close_descriptor(); }
 
 void Segment::close_descriptor() {
   // The number may have become somebody else's file (closefrom, then open).
-  if (is_intact()) close(fd_);
-  fd_ = -1;
+  const int was = fd_.exchange(-1);
+  if (is_segment(was)) close(was);
 }
 
 Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
@@ -105,23 +105,26 @@ bool Segment::is_segment(int fd) const {
 }
 
 bool Segment::make_intact() {
-  if (is_intact()) return true;
-  FileDescriptor fd(::open(path_.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-  if (!is_segment(fd.get())) return false;
-  fd_ = fd.release();  // the old number is not ours any more
+  int was = fd();
+  if (is_segment(was)) return true;
+  FileDescriptor opened(::open(path_.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  if (!is_segment(opened.get())) return false;
+  // The old number is not ours any more, and stays open. One of several who come here at once wins.
+  if (!fd_.compare_exchange_strong(was, opened.get())) return is_intact();
+  static_cast<void>(opened.release());
   return true;
 }
 
 int Segment::reopen() const {
   // By descriptor, whatever has become of the name; by name if the descriptor is another file now.
-  const std::string name = is_intact() ? "/proc/self/fd/" + std::to_string(fd_) : path_;
-  FileDescriptor fd(::open(name.c_str(), O_RDWR | O_CLOEXEC));
-  if (fd.get() < 0) return -1;
-  if (!is_segment(fd.get())) {
+  const std::string name = is_intact() ? "/proc/self/fd/" + std::to_string(fd()) : path_;
+  FileDescriptor opened(::open(name.c_str(), O_RDWR | O_CLOEXEC));
+  if (opened.get() < 0) return -1;
+  if (!is_segment(opened.get())) {
     errno = ESTALE;
     return -1;
   }
-  return fd.release();
+  return opened.release();
 }
 
 void Segment::poison(std::string_view reason) const {

@@ -7,6 +7,7 @@
 // a child has no part in it until it joins for itself (worker_table.h).
 #pragma once
 
+#include <atomic>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstdint>
 #include <memory>
@@ -31,6 +32,13 @@ struct SegmentOptions {
   Nanos patience = std::chrono::seconds(2);  // for somebody who is just rebuilding it
 };
 
+/// Whether `count` words from `first` on lie within `all` of them. What a row says of its range
+/// must be asked this before it is believed: no checksum covers rows.
+[[nodiscard]] constexpr bool lies_within(std::uint32_t first, std::uint32_t count,
+                                         std::size_t all) {
+  return first <= all && count <= all - first;
+}
+
 class Segment {
  public:
   enum class Access { kReadWrite, kReadOnly };
@@ -53,9 +61,9 @@ class Segment {
   [[nodiscard]] const std::string& path() const { return path_; }
   /// A descriptor of the file for lock queries. May have become another file after a closefrom():
   /// see is_intact().
-  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int fd() const { return fd_.load(std::memory_order_relaxed); }
   /// Whether fd() still is the segment (fstat).
-  [[nodiscard]] bool is_intact() const { return is_segment(fd_); }
+  [[nodiscard]] bool is_intact() const { return is_segment(fd()); }
   /// As is_intact(), reopening it when it is not. False: it cannot be reopened.
   bool make_intact();
   /// Closes fd(), if it still is the segment: in a forked child its locks would outlive the parent.
@@ -121,7 +129,7 @@ class Segment {
   }
 
   std::string path_;
-  int fd_;
+  std::atomic<int> fd_;
   std::uint64_t device_ = 0, inode_ = 0;
   Geometry geometry_;
   Offsets offsets_;

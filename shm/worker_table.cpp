@@ -10,18 +10,23 @@ namespace weir::shm {
 Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::string_view service) {
   const std::span<WorkerRow> rows = segment.workers();
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
-    // 1. the byte lock: from here on the kernel tells everybody when we are gone.
+    // 1. what a dead predecessor left, as anybody might: while we hold its byte it looks alive, and
+    // whoever stops then would keep all others from settling it.
+    if (const WorkerWord left(rows[i].word.load()); is_certainly_dead(segment, i, left)) {
+      settle_dead_worker(segment, i, left);
+    }
+    // 2. the byte lock: from here on the kernel tells everybody when we are gone.
     Result<std::optional<LifeLock>> lock = LifeLock::take(segment, i);
     if (!lock.ok()) return lock.status();
     if (!lock.value()) continue;
-    // 2. the row is ours to publish, but a dead predecessor may have words left in it.
+    // 3. the row is ours to publish, but somebody may have died in it just now.
     WorkerWord seen(rows[i].word.load());
     if (seen.state() == WorkerState::kLive) {
       settle_dead_worker(segment, i, seen);
       seen = WorkerWord(rows[i].word.load());
       if (seen.state() == WorkerState::kLive) continue;  // ~LifeLock unlocks
     }
-    // 3. FREE(g) -> LIVE(g + 1). A death before this leaves nothing; after it, a dead worker.
+    // 4. FREE(g) -> LIVE(g + 1). A death before this leaves nothing; after it, a dead worker.
     const WorkerId id{i, seen.gen() + 1};
     rows[i].pid.store(static_cast<std::uint32_t>(getpid()));
     rows[i].joined_ns.store(monotonic_ns());

@@ -10,7 +10,7 @@
 namespace weir::driver {
 namespace {
 
-// How long run() waits before it steps a driver that has nothing to poll right now.
+// How long to wait before the next step of a driver that has nothing to poll right now.
 constexpr auto kBlindWait = std::chrono::milliseconds(1);
 
 const char* op_name(weir_op op) {
@@ -113,12 +113,16 @@ Status Connection::run(weir_op op, void* argument, Deadline deadline) {
       return {Code::kTimeout,
               std::string("driver ") + table_->name + ": " + op_name(op) + " did not end in time"};
     }
-    const int descriptor = fd();
-    const bool is_blind = descriptor < 0;
-    poll_until(descriptor, next,
-               is_blind ? deadline.earlier_of(Deadline::after(kBlindWait)) : deadline);
+    wait(next, deadline);
     is_late = deadline.passed(monotonic_ns());
   }
+}
+
+void Connection::wait(Step step, Deadline deadline) const {
+  const int descriptor = fd();
+  const bool is_blind = descriptor < 0;
+  poll_until(descriptor, step,
+             is_blind ? deadline.earlier_of(Deadline::after(kBlindWait)) : deadline);
 }
 
 weir_token_t Connection::session_token() const {

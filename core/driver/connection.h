@@ -36,6 +36,9 @@ class Connection {
   Step step(Status* status);
   /// What poll() should watch between steps; -1: none.
   [[nodiscard]] int fd() const { return table_->fd(conn_); }
+  /// Blocks until what `step` wants is there, at most until `deadline`. With nothing to poll it
+  /// waits a millisecond, and the next step finds out.
+  void wait(Step step, Deadline deadline) const;
 
   /// start, then poll and step until done, error or the deadline. Blocks.
   Status run(weir_op op, void* argument, Deadline deadline);

@@ -1,9 +1,10 @@
 #include "pool/keeper.h"
 
-#include <poll.h>
 #include <signal.h>
 
 #include <algorithm>
+#include <exception>
+#include <system_error>
 
 #include "shm/futex.h"
 #include "shm/lingering.h"
@@ -20,20 +21,58 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr int kBellCheckMs = 1;
 constexpr int kBellCheckSlowMs = 10;
 constexpr unsigned kQuickChecks = 100;
+// Who finds somebody else keeping does not know what is left to do, and asks again soon.
+constexpr std::uint64_t kAskAgainNs = 1'000'000;
+constexpr std::chrono::milliseconds kPauseAfterFailure{10};
+
+// Signals are the host's: none may be delivered to a thread it does not know.
+class NoSignals {
+ public:
+  NoSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~NoSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NoSignals(const NoSignals&) = delete;
+  NoSignals& operator=(const NoSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+// What one at a time may do: taken or not, and given back whatever happens.
+class OneAtATime {
+ public:
+  explicit OneAtATime(std::atomic<bool>& busy)
+      : busy_(busy), taken_(!busy.exchange(true, std::memory_order_acquire)) {}
+  ~OneAtATime() {
+    if (taken_) busy_.store(false, std::memory_order_release);
+  }
+  OneAtATime(const OneAtATime&) = delete;
+  OneAtATime& operator=(const OneAtATime&) = delete;
+  [[nodiscard]] bool taken() const { return taken_; }
+
+ private:
+  std::atomic<bool>& busy_;
+  const bool taken_;
+};
 
 }  // namespace
 
 Keeper::~Keeper() { stop(); }
 
-void Keeper::start() {
+Status Keeper::start() {
   for (Pool* pool : pools_) pool->set_ticking(true);
-  // Signals are the host's: none may be delivered to a thread it does not know.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  try {
+    const NoSignals inherited_by_the_thread;
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& error) {
+    for (Pool* pool : pools_) pool->set_ticking(false);
+    return Status::system_error("keeper thread: start", error.code().value());
+  }
   pthread_setname_np(thread_.native_handle(), "weir-keeper");
+  return Status();
 }
 
 void Keeper::stop() {
@@ -45,7 +84,8 @@ void Keeper::stop() {
 
 std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
   if (targets != nullptr) targets->clear();
-  if (busy_.exchange(true, std::memory_order_acquire)) return next_ns_.load();
+  const OneAtATime pass(busy_);
+  if (!pass.taken()) return monotonic_ns() + kAskAgainNs;
   const std::uint64_t now_ns = monotonic_ns();
   const bool settled = membership_.is_valid() && !membership_.is_in_its_row();  // by others
   if (now_ns >= next_second_ns_ || settled) {
@@ -57,8 +97,6 @@ std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
     next_ns = std::min(next_ns, pool->keep(now_ns));
     if (targets != nullptr) pool->add_poll_targets(*targets);
   }
-  next_ns_.store(next_ns);
-  busy_.store(false, std::memory_order_release);
   return next_ns;
 }
 
@@ -82,27 +120,48 @@ void Keeper::once_a_second(std::uint64_t now_ns) {
 }
 
 void Keeper::run() {
-  shm::Word32& doorbell = membership_.row().doorbell;
   std::vector<PollTarget> targets;
   std::vector<pollfd> sockets;
   unsigned quiet = 0;
   while (!stopping_.load()) {
-    const std::uint32_t rung = doorbell.load();
-    const std::uint64_t next_ns = keep_once(&targets);
-    if (targets.empty()) {
-      quiet = 0;
-      shm::futex_wait(doorbell, rung, Deadline::at_ns(next_ns));
-      continue;
+    try {
+      run_once(targets, sockets, quiet);
+    } catch (const std::exception& error) {
+      // Out of memory, most likely. Who keeps must not give up, nor end the host.
+      say_that_it_failed(error.what());
+      shm::futex_wait(membership_.row().doorbell, membership_.row().doorbell.load(),
+                      Deadline::after(kPauseAfterFailure));
     }
-    sockets.clear();
-    for (const PollTarget& target : targets) {
-      const short events = target.wants == Step::kWantWrite ? POLLOUT : POLLIN;
-      sockets.push_back({target.fd, events, 0});
-    }
-    const int wait_ms = quiet < kQuickChecks ? kBellCheckMs : kBellCheckSlowMs;
-    const int ready = doorbell.load() == rung ? poll(sockets.data(), sockets.size(), wait_ms) : 1;
-    quiet = ready > 0 ? 0 : quiet + 1;
   }
+}
+
+void Keeper::say_that_it_failed(const char* what) noexcept {
+  try {
+    log_.error("keeper_failed", {{"error", what}, {"segment", segment_.path()}});
+  } catch (const std::exception&) {
+    static_cast<void>(what);  // no memory to say so either
+  }
+}
+
+// One pass, and the sleep until the next.
+void Keeper::run_once(std::vector<PollTarget>& targets, std::vector<pollfd>& sockets,
+                      unsigned& quiet) {
+  shm::Word32& doorbell = membership_.row().doorbell;
+  const std::uint32_t rung = doorbell.load();
+  const std::uint64_t next_ns = keep_once(&targets);
+  if (targets.empty()) {
+    quiet = 0;
+    shm::futex_wait(doorbell, rung, Deadline::at_ns(next_ns));
+    return;
+  }
+  sockets.clear();
+  for (const PollTarget& target : targets) {
+    const short events = target.wants == Step::kWantWrite ? POLLOUT : POLLIN;
+    sockets.push_back({target.fd, events, 0});
+  }
+  const int wait_ms = quiet < kQuickChecks ? kBellCheckMs : kBellCheckSlowMs;
+  const int ready = doorbell.load() == rung ? poll(sockets.data(), sockets.size(), wait_ms) : 1;
+  quiet = ready > 0 ? 0 : quiet + 1;
 }
 
 }  // namespace weir::pool

@@ -4,9 +4,11 @@
 // threads, whoever calls keep_once(). It sleeps on the worker's doorbell, or on the sockets of the
 // operations it is stepping. Once a second it also shows that the worker lives, makes sure that it
 // does, and reaps. Threads: start/stop by one; keep_once from any (one at a time does the work,
-// others return at once). Fork: the thread does not exist in a child; the object must not be
-// touched there.
+// others return at once and ask again in a millisecond). Fork: the thread does not exist in a
+// child; the object must not be touched there.
 #pragma once
+
+#include <poll.h>
 
 #include <atomic>
 #include <cstdint>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/status.h"
 #include "pool/pool.h"
 #include "shm/segment.h"
 #include "shm/worker_table.h"
@@ -28,7 +31,8 @@ class Keeper {
   /// stop()s.
   ~Keeper();
 
-  void start();
+  /// Starts the thread. kSystemError if the system has none left: nothing has changed then.
+  Status start();
   /// Ends the thread after its present pass. Does nothing without one.
   void stop();
 
@@ -38,6 +42,8 @@ class Keeper {
 
  private:
   void run();
+  void run_once(std::vector<PollTarget>& targets, std::vector<pollfd>& sockets, unsigned& quiet);
+  void say_that_it_failed(const char* what) noexcept;
   void once_a_second(std::uint64_t now_ns);
 
   shm::Segment& segment_;
@@ -46,7 +52,6 @@ class Keeper {
   const std::vector<Pool*> pools_;
   std::atomic<bool> busy_{false};  // somebody is in keep_once
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> next_ns_{0};
   std::uint64_t next_second_ns_ = 0;  // guarded by busy_
   std::thread thread_;
 };

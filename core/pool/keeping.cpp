@@ -70,9 +70,14 @@ Status Pool::start_job(Job& job, std::uint64_t now_ns) {
   driver::Connection& connection = connection_of(job);
   if (job.kind == Job::Kind::kClose && !connection.is_open()) return Status();
   switch (job.kind) {
-    case Job::Kind::kClose:
+    case Job::Kind::kClose: {
       job.deadline = after_ns(now_ns, config_.close_timeout);
-      return connection.start(WEIR_OP_CLOSE, nullptr, job.deadline);
+      // A goodbye may go on over another descriptor: a child forked meanwhile must know it.
+      const ForkGate::Step no_fork_meanwhile;
+      Status status = connection.start(WEIR_OP_CLOSE, nullptr, job.deadline);
+      slots_[job.place].note_socket();
+      return status;
+    }
     case Job::Kind::kCheck:
       job.deadline = after_ns(now_ns, config_.connect_timeout);
       return connection.start(WEIR_OP_PING, nullptr, job.deadline);

@@ -243,8 +243,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
       wake_keeper();
       return too_late(request, started_ns, "still connecting");
     }
-    driver::poll_until(slots_[job.place].connection.fd(), step,
-                       job.deadline.earlier_of(request.deadline));
+    slots_[job.place].connection.wait(step, job.deadline.earlier_of(request.deadline));
   }
   fail_connect(job, status);
   return std::move(status).in("pool " + config_.name);

@@ -185,7 +185,7 @@ Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
       wake_keeper();
       return Check::kLate;
     }
-    driver::poll_until(slot.connection.fd(), job.wants, job.deadline.earlier_of(deadline));
+    slot.connection.wait(job.wants, job.deadline.earlier_of(deadline));
   }
   book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
   if (!status.ok()) replace_all_if_doubtful(slot);

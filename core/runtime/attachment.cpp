@@ -64,13 +64,14 @@ void warn_of(Log& log, const char* kind, const std::string& name, const shm::Dec
 }  // namespace
 
 Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig& config,
-                                                     const std::deque<driver::Dsn>& dsns,
-                                                     Log& log) {
+                                                     const std::deque<driver::Dsn>& dsns, Log& log,
+                                                     Deadline deadline) {
   auto made = std::unique_ptr<Attachment>(new Attachment());
   shm::SegmentOptions options;
   options.folder = config.folder;
   options.name = config.segment;
   options.geometry = geometry_for(config);
+  options.patience = std::min(options.patience, deadline.left(monotonic_ns()));
   auto segment = shm::Segment::open(options);
   if (!segment.ok()) return segment.status();
   made->segment_ = std::move(segment).value();
@@ -81,8 +82,8 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
 
   std::vector<std::pair<std::string, std::uint32_t>> quotas;
   for (const config::QuotaConfig& quota : config.quotas) {
-    const auto declared = shm::declare_quota(*made->segment_, self,
-                                             {quota.name, quota.limit, how(quota.on_conflict)});
+    const auto declared = shm::declare_quota(
+        *made->segment_, self, {quota.name, quota.limit, how(quota.on_conflict)}, deadline);
     if (!declared.ok()) return declared.status();
     warn_of(log, "quota", quota.name, declared.value());
     quotas.emplace_back(quota.name, declared.value().row);
@@ -94,7 +95,8 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
                                     [&](const auto& one) { return one.first == pool.quota; });
     const auto declared = shm::declare_pool(
         *made->segment_, self,
-        declaration_of(pool, dsns[i], quota == quotas.end() ? shm::kNone : quota->second));
+        declaration_of(pool, dsns[i], quota == quotas.end() ? shm::kNone : quota->second),
+        deadline);
     if (!declared.ok()) return declared.status();
     warn_of(log, "pool", pool.name, declared.value());
     const std::optional<shm::PoolRef> ref =

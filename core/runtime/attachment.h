@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "config/runtime_config.h"
@@ -25,9 +26,12 @@ namespace weir::runtime {
 class Attachment {
  public:
   /// Opens the segment, joins it, declares the quotas and pools of `config` (dsns[i] is pool i's).
-  /// All arguments outlive the attachment. Starts no thread. Does file system calls.
+  /// All arguments outlive the attachment. Starts no thread. Does file system calls. Where somebody
+  /// else rebuilds the segment or declares in it, waits until the deadline, but at most for the
+  /// segment's patience and a second per declaration: kTimeout says for what.
   static Result<std::unique_ptr<Attachment>> make(const config::RuntimeConfig& config,
-                                                  const std::deque<driver::Dsn>& dsns, Log& log);
+                                                  const std::deque<driver::Dsn>& dsns, Log& log,
+                                                  Deadline deadline);
   ~Attachment();
   /// Stops the keeper and leaves the segment. What remains only knows that its leases are not good.
   /// REQUIRES: is_empty(), in the process that made it.

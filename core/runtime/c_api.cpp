@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <exception>
 #include <new>
-#include <optional>
 
 #include "runtime/runtime.h"
 #include "weir/weir.h"
@@ -19,14 +18,25 @@ using weir::pool::Pool;
 using weir::runtime::PoolHandle;
 using weir::runtime::Runtime;
 
-template <typename Body>
-std::int32_t guarded(weir_error_t* error, Body body) noexcept {
+// Says what is being thrown. REQUIRES: within a catch.
+std::int32_t write_exception(weir_error_t* error) noexcept {
   try {
-    return weir::write_error(body(), error);
+    throw;
   } catch (const std::bad_alloc&) {
     return weir::write_error(Status(Code::kOutOfMemory, "out of memory"), error);
   } catch (const std::exception& exception) {
     return weir::write_error(Status(Code::kSystemError, exception.what()), error);
+  }
+}
+
+// Never inlined: beside it the fast path would save registers that it does not need.
+template <typename Body>
+[[gnu::noinline]] std::int32_t guarded(weir_error_t* error, Body body) noexcept {
+  try {
+    const Status status = body();
+    return status.ok() ? WEIR_OK : weir::write_error(status, error);
+  } catch (const std::exception&) {
+    return write_exception(error);
   }
 }
 
@@ -51,9 +61,10 @@ std::string_view label_of(const weir_acquire_options_t* options) {
   return options == nullptr || options->label == nullptr ? std::string_view() : options->label;
 }
 
-Deadline deadline_of(const weir_acquire_options_t* options, const Pool& pool) {
+Deadline deadline_of(const weir_acquire_options_t* options, const PoolHandle& handle) {
   const std::int64_t timeout = options == nullptr ? WEIR_TIMEOUT_DEFAULT : options->timeout_ns;
-  if (timeout == WEIR_TIMEOUT_DEFAULT) return Deadline::after(pool.config().acquire_timeout);
+  if (timeout == WEIR_TIMEOUT_DEFAULT)
+    return Deadline::after(handle.runtime->config_of(handle).acquire_timeout);
   if (timeout == WEIR_TIMEOUT_NEVER) return Deadline::never();
   return Deadline::after(weir::Nanos(timeout));
 }
@@ -138,9 +149,9 @@ int32_t weir_keep(weir_runtime_t* runtime, int64_t* next_in_ns, weir_error_t* er
 }
 
 int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, weir_lease_t* lease,
-                     weir_error_t* error) {
+                     weir_error_t* error) try {
   if (pool != nullptr && lease != nullptr && options == nullptr) {
-    // The common case, with nothing to construct.
+    // The common case, with nothing to construct; a try costs nothing until something is thrown.
     Pool* const attached = from(pool)->current.load(std::memory_order_acquire);
     Loan loan;
     if (attached != nullptr && attached->try_acquire({}, loan)) {
@@ -151,21 +162,21 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
   return guarded(error, [&]() -> Status {
     WEIR_TRY(check_acquire(pool, options, lease));
     PoolHandle& handle = *from(pool);
-    std::optional<Deadline> deadline;
+    const Deadline deadline = deadline_of(options, handle);
     while (true) {
       Pool* attached = ready(handle);
       if (attached == nullptr) {
-        const Result<Pool*> made = handle.runtime->attached(handle);
+        const Result<Pool*> made = handle.runtime->attached(handle, deadline);
         if (!made.ok()) return made.status();
         attached = made.value();
       }
-      if (!deadline) deadline = deadline_of(options, *attached);
       Loan loan;
       if (!attached->try_acquire(label_of(options), loan)) {
-        const Result<Loan> waited = attached->acquire({*deadline, label_of(options)});
-        // This worker fenced itself meanwhile: once more where it has attached anew.
+        const Result<Loan> waited = attached->acquire({deadline, label_of(options)});
+        // This worker fenced itself meanwhile: once more where it has attached anew. Or it left at
+        // the last close: that is what attaching will say.
         if (waited.status().code() == Code::kNotOpen && !attached->is_valid() &&
-            !deadline->passed(weir::monotonic_ns())) {
+            (handle.runtime->is_closed() || !deadline.passed(weir::monotonic_ns()))) {
           continue;
         }
         if (!waited.ok()) return waited.status();
@@ -175,6 +186,9 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
       return Status();
     }
   });
+} catch (const std::exception&) {
+  *lease = {};
+  return write_exception(error);
 }
 
 int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* options,
@@ -184,6 +198,7 @@ int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* option
     Pool* const attached = ready(*from(pool));
     Loan loan;
     if (attached == nullptr || !attached->acquire_at_once(label_of(options), loan)) {
+      if (from(pool)->runtime->is_closed()) return Status(Code::kClosed, "the runtime was closed");
       return Status(Code::kWouldBlock, "no idle connection in this worker");
     }
     fill(*lease, attached, loan);
@@ -191,7 +206,7 @@ int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* option
   });
 }
 
-int32_t weir_release(weir_lease_t* lease, weir_error_t* error) {
+int32_t weir_release(weir_lease_t* lease, weir_error_t* error) try {
   if (Pool* const pool = owner_of(lease); pool != nullptr && pool->try_release(loan_of(*lease))) {
     *lease = {};
     return WEIR_OK;
@@ -204,6 +219,8 @@ int32_t weir_release(weir_lease_t* lease, weir_error_t* error) {
     *lease = {};
     return Status();
   });
+} catch (const std::exception&) {
+  return write_exception(error);
 }
 
 int32_t weir_discard(weir_lease_t* lease, weir_error_t* error) {
@@ -229,9 +246,9 @@ int32_t weir_pool_stats(weir_pool_t* pool, weir_pool_stats_t* stats, weir_error_
     if (stats->struct_size < sizeof(weir_pool_stats_t)) {
       return bad_argument("weir_pool_stats: stats->struct_size is too small; set it to sizeof");
     }
-    const Result<Pool*> attached = from(pool)->runtime->attached(*from(pool));
-    if (!attached.ok()) return attached.status();
-    const weir::pool::Stats now = attached.value()->stats();
+    const Result<weir::pool::Stats> look = from(pool)->runtime->stats(*from(pool));
+    if (!look.ok()) return look.status();
+    const weir::pool::Stats& now = look.value();
     stats->max = now.max;
     stats->min = now.min;
     stats->keep = now.keep;

@@ -9,6 +9,7 @@
 #include "config/load.h"
 #include "driver/plugin_path.h"
 #include "pool/fork_gate.h"
+#include "runtime/look.h"
 
 namespace weir::runtime {
 
@@ -20,6 +21,7 @@ struct Registry {
   // Attachments that have left their segment, never freed (some kilobytes each): a copy of a lease
   // that was given back still points there, and must be told so.
   std::vector<std::unique_ptr<Attachment>> left;
+  std::vector<Runtime*> closed;  // never freed either: calls that began before may hold them
 };
 
 // Never destroyed: keepers and fork handlers may outlive main().
@@ -117,6 +119,7 @@ Status Runtime::shut_down() {
   Attachment* attachment = nullptr;
   {
     const MutexLock lock(mutex_);
+    closed_.store(true);
     attachment = attachment_.get();
     if (attachment != nullptr && attachment->is_forked()) attachment = nullptr;
   }
@@ -147,7 +150,7 @@ Status Runtime::shut_down() {
   if (gone) registry().left.push_back(std::move(gone));
   if (!is_last) return Status();
   std::erase(registry().runtimes, this);
-  delete this;
+  registry().closed.push_back(this);
   return Status();
 }
 
@@ -161,22 +164,35 @@ Result<PoolHandle*> Runtime::pool(const std::string& name) {
   return Status(Code::kNotFound, "pool \"" + name + "\": not configured; there are: " + names);
 }
 
-Status Runtime::attach() {
+Status Runtime::attach(Deadline deadline) {
+  if (is_closed()) return Status(Code::kClosed, "the runtime was closed");
   if (attachment_ && attachment_->is_valid()) return Status();
   if (attachment_) former_.push_back(std::move(attachment_));
-  auto made = Attachment::make(config_, dsns_, log_);
+  auto made = Attachment::make(config_, dsns_, log_, deadline);
   if (!made.ok()) return made.status();
+  // Without its keeper it is not kept: the next caller tries again.
+  if (!no_threads_) WEIR_TRY(made.value()->keeper().start());
   attachment_ = std::move(made).value();
-  if (!no_threads_) attachment_->keeper().start();
+  for (PoolHandle& handle : handles_) {
+    handle.current.store(&attachment_->pool(handle.index), std::memory_order_release);
+  }
   return Status();
 }
 
-Result<pool::Pool*> Runtime::attached(PoolHandle& handle) {
-  const MutexLock lock(mutex_);
-  WEIR_TRY(attach());
-  pool::Pool* const pool = &attachment_->pool(handle.index);
-  handle.current.store(pool, std::memory_order_release);
-  return pool;
+Result<pool::Pool*> Runtime::attached(PoolHandle& handle, Deadline deadline) {
+  if (!mutex_.lock_until(deadline)) {
+    return Status(Code::kTimeout, "pool " + config_of(handle).name +
+                                      ": another caller is still attaching to the segment");
+  }
+  const MutexLock lock(mutex_, AdoptLock{});
+  WEIR_TRY(attach(deadline));
+  return &attachment_->pool(handle.index);
+}
+
+Result<pool::Stats> Runtime::stats(const PoolHandle& handle) const {
+  const pool::Pool* const pool = handle.current.load(std::memory_order_acquire);
+  if (pool != nullptr && pool->is_valid()) return pool->stats();
+  return look_at(config_, config_of(handle));
 }
 
 Result<std::uint64_t> Runtime::keep() {
@@ -184,11 +200,13 @@ Result<std::uint64_t> Runtime::keep() {
   std::vector<pool::Keeper*> keepers;
   {
     const MutexLock lock(mutex_);
-    WEIR_TRY(attach());
-    keepers.push_back(&attachment_->keeper());
+    const Status attached = attach(Deadline::never());
+    if (!attached.ok() && attached.code() != Code::kClosed) return attached;
+    if (attachment_ && !attachment_->is_forked()) keepers.push_back(&attachment_->keeper());
     for (const auto& former : former_) {
       if (!former->is_forked()) keepers.push_back(&former->keeper());
     }
+    if (keepers.empty()) return attached;
   }
   for (pool::Keeper* keeper : keepers) next_ns = std::min(next_ns, keeper->keep_once());
   return next_ns;

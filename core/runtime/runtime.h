@@ -3,8 +3,9 @@
 //
 // There is one per configuration and process: opening again gives the same. Runtimes live in a
 // registry that the fork handlers go through; one whose leases are still out when it is closed
-// stays there. Threads: all methods from any thread. Fork: a child uses the same objects, which
-// attach anew.
+// stays there. None is ever freed (some kilobytes each): a call that began before the last close
+// may still hold it. Threads: all methods from any thread. Fork: a child uses the same objects,
+// which attach anew.
 #pragma once
 
 #include <atomic>
@@ -53,10 +54,18 @@ class Runtime {
 
   /// kNotFound lists the names there are.
   Result<PoolHandle*> pool(const std::string& name);
+  [[nodiscard]] const pool::PoolConfig& config_of(const PoolHandle& handle) const {
+    return config_.pools[handle.index];
+  }
   /// The pool behind a handle, attached to the segment. Blocks for file system calls when it must
-  /// attach.
-  Result<pool::Pool*> attached(PoolHandle& handle);
-  /// One pass of the keeper; when it wants the next one (monotonic ns). kNotOpen before first use.
+  /// attach; kTimeout if others were in the way until the deadline.
+  Result<pool::Pool*> attached(PoolHandle& handle, Deadline deadline);
+  /// The figures of this process's pool if it is attached, else by a look from outside.
+  Result<pool::Stats> stats(const PoolHandle& handle) const;
+  /// From the last close on; what is under way then ends with kClosed.
+  [[nodiscard]] bool is_closed() const { return closed_.load(); }
+  /// One pass of the keeper; when it wants the next one (monotonic ns). Attaches if need be;
+  /// kClosed once it is closed and nothing is left.
   Result<std::uint64_t> keep();
 
  private:
@@ -66,7 +75,7 @@ class Runtime {
   static void before_fork();
   static void after_fork_in_parent();
   static void after_fork_in_child();
-  Status attach() WEIR_REQUIRES(mutex_);
+  Status attach(Deadline deadline) WEIR_REQUIRES(mutex_);
   Status shut_down();
 
   const std::string key_;
@@ -76,6 +85,7 @@ class Runtime {
   std::deque<driver::Dsn> dsns_;    // one per pool; constant after make()
   std::deque<PoolHandle> handles_;  // one per pool; constant after make()
   unsigned users_ = 0;              // guarded by the registry's mutex
+  std::atomic<bool> closed_{false};
 
   Mutex mutex_;
   std::unique_ptr<Attachment> attachment_ WEIR_GUARDED_BY(mutex_);

@@ -198,7 +198,7 @@ TEST_F(PoolFence, ACallerWhoIsConnectingMeanwhileKeepsItsConnectionToItself) {
   SharedCounter lost;
   WorkerProcess victim([&]() -> int {
     Weir own(world_->config(keys + "on_connect = [\"SELECT pg_sleep(3)\"]"));
-    static_cast<void>(acquire(own.pool(), 0s));  // attaches
+    own.attach();
     std::thread caller([&] { static_cast<void>(acquire(own.pool(), 10s)); });
     require(poll_until([&] { return world_->pool().in(PlaceState::kOpening) == 1; }), "opening");
     require(poll_until([&] { return !world_->pool().places[0].token.empty(); }), "in on_connect");

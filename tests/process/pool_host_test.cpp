@@ -1,10 +1,12 @@
 // What weir asks of the process it lives in: no system call for an idle acquire and release, and no
 // thread where the host forbids it.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -15,6 +17,7 @@
 #include <thread>
 
 #include "pool_on_postgres.h"
+#include "shm/layout.h"
 
 namespace weir::test {
 namespace {
@@ -111,6 +114,72 @@ TEST_F(PoolHost, AnIdleAcquireAndReleaseMakeNoSystemCall) {
   }
 }
 
+// ---- attaching --------------------------------------------------------------------------------
+
+/// A process that holds a lock of the segment's file, as one stopped in the middle would.
+class LockHolder {
+ public:
+  LockHolder(const std::string& file, std::int64_t byte)
+      : process_([file, byte]() -> int {
+          const int fd = ::open(file.c_str(), O_RDWR);
+          struct flock lock {};
+          lock.l_type = F_WRLCK;
+          lock.l_start = byte;
+          lock.l_len = 1;
+          require(fcntl(fd, F_OFD_SETLK, &lock) == 0, "lock");
+          stop_here();
+          return 0;
+        }) {
+    EXPECT_TRUE(process_.await_stop());
+  }
+
+ private:
+  WorkerProcess process_;
+};
+
+TEST_F(PoolHost, TheDeadlineCoversWaitingForSomebodyWhoDeclares) {
+  open("max = 1", false);
+  weir_->attach();
+  const LockHolder declaring(world_->folder() + "/default.weir", shm::kDeclareByte);
+  Weir other(world_->config("max = 1\nidle_timeout = \"599s\""));
+  std::uint64_t start = monotonic_ns();
+  EXPECT_EQ(acquire(other.pool(), 10ms).code, "timeout");
+  EXPECT_LT(Nanos(monotonic_ns() - start), 500ms);
+
+  // Nor does one who has time stand in the way of one who has not.
+  std::thread patient([&] { EXPECT_EQ(acquire(other.pool(), 5s).code, "timeout"); });
+  std::this_thread::sleep_for(100ms);
+  start = monotonic_ns();
+  EXPECT_EQ(acquire(other.pool(), 10ms).code, "timeout");
+  EXPECT_LT(Nanos(monotonic_ns() - start), 500ms);
+  patient.join();
+}
+
+TEST_F(PoolHost, AThreadThatCannotBeStartedIsSaidAndTriedAgain) {
+  WorkerProcess worker([&]() -> int {
+    Weir own(world_->config("max = 1\nmin = 1"));
+    pthread_attr_t normal, vast;
+    require(pthread_getattr_default_np(&normal) == 0, "attributes");
+    require(pthread_attr_init(&vast) == 0, "attributes");
+    require(pthread_attr_setstacksize(&vast, std::size_t{1} << 46) == 0, "stack size");
+    require(pthread_setattr_default_np(&vast) == 0, "attributes");
+    Got got = acquire(own.pool());
+    require(got.code == "system_error", got.code + ": " + got.message);
+    require(got.message.find("keeper thread: start") != std::string::npos, got.message);
+    sigset_t blocked;
+    require(pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0, "signal mask");
+    require(sigismember(&blocked, SIGUSR1) == 0, "signals are still blocked");
+    require(pthread_setattr_default_np(&normal) == 0, "attributes");
+    got = acquire(own.pool());
+    require(got, "acquire");
+    require(discard(got.lease), "discard");
+    // Only a keeper closes it and opens another one.
+    require(poll_until([&] { return stats_of(own.pool()).idle == 1; }), "there is no keeper");
+    return 0;
+  });
+  EXPECT_EQ(worker.wait_at_most(), 0);
+}
+
 // ---- no threads -------------------------------------------------------------------------------
 
 TEST_F(PoolHost, WithoutThreadsNoneIsStartedAndKeepDoesItAll) {
@@ -165,7 +234,7 @@ TEST_F(PoolHost, WithoutThreadsAConnectThatItsCallerLeftIsFinishedByKeep) {
   PostgresServer server;
   const PoolWorld world(server.dsn());
   Weir weir(world.config("max = 1"), true);
-  static_cast<void>(stats_of(weir.pool()));
+  weir.attach();
   server.freeze();
   EXPECT_EQ(acquire(weir.pool(), 50ms).code, "timeout");
   std::int64_t next_ns = 0;

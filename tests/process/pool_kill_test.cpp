@@ -131,7 +131,7 @@ TEST_F(PoolKill, TheLastPlaceOfAnIdleSessionComesBackAtOnce) {
   begin(1);
   const std::string config = world_->config("max = 1");
   Weir weir(config);
-  static_cast<void>(stats_of(weir.pool()));
+  weir.attach();
   for (int round = 0; round < 5; ++round) {
     SharedCounter ready;
     WorkerProcess victim([&]() -> int {

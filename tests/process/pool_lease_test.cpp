@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "pool_on_postgres.h"
@@ -430,6 +431,71 @@ TEST_F(PoolLease, ArgumentsThatMakeNoSenseAreRefusedByName) {
   EXPECT_THAT(error.message, HasSubstr("struct_size"));
   weir_pool_stats_t stats{};
   EXPECT_EQ(weir_pool_stats(pool(), &stats, &error), WEIR_BAD_ARGUMENT);
+}
+
+TEST_F(PoolLease, TheErrorIsLeftAsItIsWhereThereIsNone) {
+  open("max = 1");
+  weir_error_t error = WEIR_ERROR_INIT;
+  error.code = 99;
+  for (const char* way : {"slow", "fast"}) {
+    weir_lease_t lease;
+    EXPECT_EQ(weir_acquire(pool(), nullptr, &lease, &error), WEIR_OK);
+    EXPECT_EQ(weir_release(&lease, &error), WEIR_OK);
+    EXPECT_EQ(error.code, 99) << way;
+  }
+}
+
+TEST_F(PoolLease, LookingNeitherAttachesNorStartsAThread) {
+  const auto threads = [] {
+    const std::filesystem::directory_iterator tasks("/proc/self/task");
+    return std::distance(begin(tasks), end(tasks));
+  };
+  const auto before = threads();
+  open("max = 7\nmin = 2");
+  EXPECT_EQ(stats_of(pool()).max, 7u) << "as configured: there is no segment yet";
+  EXPECT_EQ(stats_of(pool()).total, 0u);
+  EXPECT_FALSE(std::filesystem::exists(world_->folder() + "/default.weir"));
+
+  SharedCounter lent;
+  const WorkerProcess other([&]() -> int {
+    Weir own(world_->config("max = 7"));
+    const Got got = acquire(own.pool());
+    require(got, "acquire");
+    lent.add();
+    while (true) pause();
+  });
+  ASSERT_TRUE(lent.await(1));
+  const weir_pool_stats_t seen = stats_of(pool());
+  EXPECT_EQ(seen.used, 1u);
+  EXPECT_EQ(seen.acquires, 1u);
+  EXPECT_EQ(seen.worker_used, 0u);
+  EXPECT_EQ(world_->snapshot().workers.size(), 1u);
+  EXPECT_EQ(threads(), before);
+}
+
+TEST_F(PoolLease, CallsThatRaceWithTheLastCloseEndWithClosed) {
+  for (int round = 0; round < 5; ++round) {
+    Weir own(world_->config("max = 2\nidle_timeout = \"" + std::to_string(60 + round) + "s\""));
+    weir_pool_t* const pool = own.pool();
+    std::atomic<int> running{0};
+    std::vector<std::string> last(4);
+    std::vector<std::thread> threads;
+    for (std::string& end : last) {
+      threads.emplace_back([&, pool] {
+        bool first = true;
+        for (Got got = acquire(pool); (end = got.code) == "ok"; got = acquire(pool)) {
+          release(got.lease);
+          if (first) ++running;
+          first = false;
+        }
+      });
+    }
+    EXPECT_TRUE(poll_until([&] { return running == 4; }));
+    EXPECT_TRUE(own.close().ok());
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_THAT(last, Each("closed"));
+    EXPECT_EQ(try_acquire(pool).code, "closed");
+  }
 }
 
 TEST_F(PoolLease, ManyThreadsShareFewConnectionsAndNeverOne) {

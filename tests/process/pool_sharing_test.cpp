@@ -246,7 +246,7 @@ TEST_F(PoolSharing, AWorkerStoppedInTheMiddleOfAHandshakeHoldsUpNobodyForLongerT
     Weir own(slow);
     return acquire(own.pool()).ok() ? 0 : 1;
   });
-  static_cast<void>(stats_of(weir.pool()));
+  weir.attach();
   ASSERT_TRUE(poll_until([&] { return world_->pool().handshakes == 1; }));
   stopped.stop();
   const std::uint64_t start = monotonic_ns();

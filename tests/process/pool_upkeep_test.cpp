@@ -35,7 +35,7 @@ class PoolUpkeep : public PoolOnPostgres {
     const std::string config = world_->config(keys);
     auto worker = std::make_unique<WorkerProcess>([&attached, config]() -> int {
       Weir weir(config);
-      static_cast<void>(stats_of(weir.pool()));
+      weir.attach();
       attached.add();
       while (true) pause();
     });
@@ -74,7 +74,7 @@ TEST_F(PoolUpkeep, TheWarmFloorIsTheMachinesAndIsRefilledAfterADeath) {
   constexpr const char* kKeys = "max = 8\nmin = 4\nconnect_concurrency = 4";
   open(kKeys);
   auto other = quiet_worker(kKeys);
-  static_cast<void>(stats_of(pool()));
+  weir_->attach();
   ASSERT_TRUE(poll_until([&] { return world_->pool().in(PlaceState::kIdle) >= 4; }, 5s));
   EXPECT_EQ(stats_of(pool()).connects, 4u) << "not four in each worker";
   other->kill();
@@ -110,6 +110,7 @@ TEST_F(PoolUpkeep, AfterARestartOfTheServerTheNextAcquiresWork) {
   PostgresServer server;
   const PoolWorld world(server.dsn());
   Weir weir(world.config("max = 3\nmin = 3\nvalidate_after = \"0s\""));
+  weir.attach();
   for (int round = 0; round < 2; ++round) {
     ASSERT_TRUE(poll_until([&] { return stats_of(weir.pool()).idle == 3; }));
     round == 0 ? server.stop() : server.kill();
@@ -164,7 +165,7 @@ TEST_P(PoolHandshakes, AreNeverMoreAtOnceOnTheMachineThanConnectConcurrency) {
   const std::string config =
       world_->config("max = 8\nconnect_concurrency = " + std::to_string(GetParam()) +
                      "\non_connect = [\"SELECT pg_sleep(0.03) /* handshake */\"]");
-  static_cast<void>(stats_of(weir_.emplace(config).pool()));
+  weir_.emplace(config).attach();
   SharedCounter ready, go, served;
   std::vector<std::unique_ptr<WorkerProcess>> workers;
   for (int w = 0; w < 4; ++w) {
@@ -209,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(OneAndTwo, PoolHandshakes, testing::Values(1, 2));
 
 TEST_F(PoolUpkeep, NoWorkerOpensMoreThanItsShareAndTheOthersAreServed) {
   const std::string config = world_->config("max = 4\nmax_per_worker = 2\nconnect_concurrency = 4");
-  static_cast<void>(stats_of(weir_.emplace(config).pool()));
+  weir_.emplace(config).attach();
   SharedCounter go, greedy_holds, others_done, done;
   WorkerProcess greedy([&]() -> int {
     Weir weir(config);
@@ -266,7 +267,7 @@ TEST_F(PoolUpkeep, AWorkersShareHoldsAlsoWhenManyOfItsCallersStartAtOnce) {
   for (int round = 0; round < 8; ++round) {
     open("max = 8\nmax_per_worker = 1\nconnect_concurrency = 8");
     weir_pool_t* const pool = this->pool();
-    static_cast<void>(stats_of(pool));
+    weir_->attach();
     SharedCounter go;
     std::vector<std::thread> threads;
     std::vector<Got> served(8);

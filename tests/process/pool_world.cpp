@@ -97,6 +97,11 @@ weir_pool_t* Weir::pool(const char* name) const {
   return found;
 }
 
+void Weir::attach() const {
+  weir_error_t error = WEIR_ERROR_INIT;
+  require(answer_of(weir_keep(runtime_, nullptr, &error), error), "weir_keep");
+}
+
 Answer Weir::close() {
   weir_error_t error = WEIR_ERROR_INIT;
   return answer_of(weir_close(std::exchange(runtime_, nullptr), &error), error);

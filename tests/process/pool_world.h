@@ -59,6 +59,8 @@ class Weir {
 
   [[nodiscard]] weir_runtime_t* handle() const { return runtime_; }
   [[nodiscard]] weir_pool_t* pool(const char* name = "main") const;
+  /// Attaches this process to the segment, as a first acquire does; one pass of the keeper.
+  void attach() const;
   /// Lines that weir logged so far, one event each.
   [[nodiscard]] std::vector<std::string> log() const;
   [[nodiscard]] std::vector<std::string> log_of(const std::string& event) const;

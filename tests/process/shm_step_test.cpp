@@ -472,5 +472,17 @@ TEST_F(Pair, WhoReapsSaysSinceWhenAPlaceLingersBeforeItDoes) {
            [](Stage& s) { EXPECT_EQ(test::place_word(s.a, 0).state(), PlaceState::kLingering); }});
 }
 
+TEST_F(Pair, WhoReapsIsNotKeptFromItByWhoJoinsInADeadOnesRow) {
+  // Who joins holds the row's byte. While it stands still the dead one before must not look alive.
+  try_everywhere({.prepare = [](Stage& s) { let_somebody_die_with_the_place(s); },
+                  .slow = [](Stage& s) { EXPECT_TRUE(s.world.join("late")->is_valid()); },
+                  .quick =
+                      [](Stage& s) {
+                        (void)reap(s.world.segment(), s.me->id());
+                        EXPECT_EQ(test::place_word(s.a, 0).state(), PlaceState::kLingering);
+                      },
+                  .judge = [](Stage&) {}});
+}
+
 }  // namespace
 }  // namespace weir::shm

@@ -14,7 +14,8 @@
  *   }
  *
  * Conventions
- *  - Functions return a code of weir/codes.h (WEIR_OK is 0) and fill in `error`, which may be null.
+ *  - Functions return a code of weir/codes.h (WEIR_OK is 0) and fill in `error`, which may be null;
+ *    on WEIR_OK they leave it as it is.
  *  - Structs that can grow begin with struct_size, which the caller sets to sizeof.
  *  - Durations are nanoseconds in int64_t; a deadline covers everything a call may wait for.
  *  - Handles belong to weir; there is one runtime per configuration in a process, and one pool per
@@ -79,7 +80,8 @@ WEIR_EXPORT int32_t weir_open(const weir_open_options_t* options, weir_runtime_t
 
 /* Ends the last use of a runtime: idle connections are closed, waiters fail with WEIR_CLOSED,
  * leases stay usable and are closed when released. The handle must not be used afterwards; leases
- * may. [any thread; blocks at most the pools' close_timeout] */
+ * may, and calls that began before end with WEIR_CLOSED. [any thread; blocks at most the pools'
+ * close_timeout] */
 WEIR_EXPORT int32_t weir_close(weir_runtime_t* runtime, weir_error_t* error);
 
 /* The pool of that name in the configuration. WEIR_NOT_FOUND lists the names there are. Does not
@@ -108,8 +110,8 @@ typedef struct weir_acquire_options {
 #define WEIR_ACQUIRE_OPTIONS_INIT \
   { sizeof(weir_acquire_options_t), WEIR_TIMEOUT_DEFAULT, 0 }
 
-/* Lends a connection. `options` may be null. The deadline covers standing in line, connecting,
- * validation and retries together. On failure *lease is all zero.
+/* Lends a connection. `options` may be null. The deadline covers attaching, standing in line,
+ * connecting, validation and retries together. On failure *lease is all zero.
  *   WEIR_TIMEOUT          nothing came free in time; the message carries pool, limits and waited
  * time WEIR_TOO_MANY_WAITERS the line is full (max_waiting, or the segment's) WEIR_CONNECT_FAILED,
  * WEIR_AUTH_FAILED, WEIR_SERVER_FULL   the server's word is in the message WEIR_BREAKER_OPEN the
@@ -120,7 +122,9 @@ WEIR_EXPORT int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t
                                  weir_lease_t* lease, weir_error_t* error);
 
 /* As weir_acquire, but only an idle connection of this worker: WEIR_WOULD_BLOCK if there is none.
- * No network, no line. [any thread; does not block] */
+ * No network, no line, and it does not attach: in a process that has not yet, in a child, or after
+ * this worker had to start anew, that is the answer until weir_acquire or weir_keep has attached.
+ * WEIR_CLOSED  the runtime was closed [any thread; does not block] */
 WEIR_EXPORT int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* options,
                                      weir_lease_t* lease, weir_error_t* error);
 
@@ -143,7 +147,10 @@ WEIR_EXPORT void* weir_lease_native(const weir_lease_t* lease);
 
 /* One look at a pool. Machine-wide figures are recomputed from the words of the segment, so
  * total == idle + used + connecting + closing + lingering always holds. Counters start with the
- * pool's row in the segment and may lag behind a killed worker's last moments. */
+ * pool's row in the segment and may lag behind a killed worker's last moments.
+ * Looking neither attaches nor starts a thread. A process that is not attached (a master before it
+ * forks) sees the segment as a monitor does, and zeros for this worker; where there is no segment
+ * or no such pool in it yet, what is configured and zeros. */
 typedef struct weir_pool_stats_t {
   uint32_t struct_size;
   /* configured */
@@ -158,7 +165,7 @@ typedef struct weir_pool_stats_t {
   uint64_t wait_ns; /* sum over acquires_waited */
 } weir_pool_stats_t;
 
-/* [any thread; does not block] */
+/* [any thread; waits for nobody, but maps and scans a file where the process is not attached] */
 WEIR_EXPORT int32_t weir_pool_stats(weir_pool_t* pool, weir_pool_stats_t* stats,
                                     weir_error_t* error);
 

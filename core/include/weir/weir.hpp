@@ -145,7 +145,7 @@ class Pool {
     return Lease(lease);
   }
 
-  /// One look at the pool; see weir_pool_stats_t. Does not block.
+  /// One look at the pool; see weir_pool_stats_t. Attaches nothing, waits for nobody.
   [[nodiscard]] weir_pool_stats_t stats() const {
     weir_pool_stats_t stats{};
     stats.struct_size = sizeof(stats);

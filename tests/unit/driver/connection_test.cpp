@@ -220,6 +220,13 @@ TEST_F(AConnection, StepsADriverWithNothingToPollAgainSoon) {
   EXPECT_TRUE(open().run(WEIR_OP_PING, nullptr, Deadline::never()).ok());
 }
 
+TEST_F(AConnection, WithNothingToPollIsNotWaitedForUntilTheDeadline) {
+  scripted_.descriptor = -1;
+  const std::uint64_t start = monotonic_ns();
+  open().wait(Step::kWantRead, Deadline::after(std::chrono::seconds(10)));
+  EXPECT_LT(Nanos(monotonic_ns() - start), std::chrono::seconds(5));
+}
+
 TEST_F(AConnection, GivesALateDriverOneStepToSaySoInItsOwnWords) {
   const Pipe pipe;
   scripted_.descriptor = pipe.reader();

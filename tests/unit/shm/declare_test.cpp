@@ -348,5 +348,30 @@ TEST_F(Declaring, RangesThatLieOutsidePoisonTheSegment) {
   EXPECT_THAT(world_.segment().usable().message(), HasSubstr("places lie outside"));
 }
 
+TEST_F(Declaring, RefusesAPoolRowWhoseRangeLiesOutside) {
+  PoolRow& row = world_.segment().pools()[declare(main_pool()).row];
+  row.first_place.store(0x0fffffff);
+  EXPECT_EQ(refusal(main_pool()).code(), Code::kShmCorrupt);
+  EXPECT_THAT(world_.segment().usable().message(), HasSubstr("pool row 0: its places lie outside"));
+}
+
+TEST_F(Declaring, RefusesToPutAPoolBehindARangeThatLiesOutside) {
+  PoolRow& row = world_.segment().pools()[declare(main_pool()).row];
+  row.capacity.store(UINT32_MAX);
+  PoolDeclaration other = main_pool();
+  other.name = "other";
+  EXPECT_EQ(refusal(other).code(), Code::kShmCorrupt);
+}
+
+TEST_F(Declaring, RefusesAQuotaRowWhoseRangeLiesOutside) {
+  const QuotaDeclaration quota = {.name = "pg", .limit = 2};
+  const auto declared = declare_quota(world_.segment(), me_->id(), quota);
+  ASSERT_TRUE(declared.ok());
+  world_.segment().quotas()[declared.value().row].first_permit.store(0x0fffffff);
+  EXPECT_EQ(declare_quota(world_.segment(), me_->id(), quota).status().code(), Code::kShmCorrupt);
+  EXPECT_THAT(world_.segment().usable().message(),
+              HasSubstr("quota row 0: its permits lie outside"));
+}
+
 }  // namespace
 }  // namespace weir::shm

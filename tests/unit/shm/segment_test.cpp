@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/crc.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include "shm/segment_file.h"
 #include "shm/snapshot.h"
@@ -418,6 +420,33 @@ TEST_F(SegmentFile, FindsItsDescriptorAgainAfterItBecameAnotherFile) {
   EXPECT_EQ(mine.st_ino, by_path.st_ino);
   close(was);
   close(other);
+}
+
+TEST_F(SegmentFile, FindsItsDescriptorAgainOnceThoughManyLookForIt) {
+  const auto count_descriptors = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  const FileDescriptor other(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int round = 0; round < 100; ++round) {
+    const std::unique_ptr<Segment> segment = open();
+    const FileDescriptor was(segment->fd());
+    ASSERT_EQ(dup2(other.get(), was.get()), was.get());
+    const auto before = count_descriptors();
+    std::atomic<int> ready{0}, found{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        ++ready;
+        while (ready < 4) {
+        }
+        found += segment->make_intact() ? 1 : 0;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(found, 4);
+    ASSERT_EQ(count_descriptors(), before + 1) << "in round " << round;
+  }
 }
 
 TEST_F(SegmentFile, ReopensItselfAndNothingElse) {
