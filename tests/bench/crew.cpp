@@ -1,8 +1,11 @@
 #include "bench/crew.h"
 
+#include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <random>
 #include <stdexcept>
@@ -54,7 +57,7 @@ Crew::~Crew() {
   board_->over.store(1);
   board_->may_leave.store(1);
   for (test::WorkerProcess& process : processes_) {
-    if (process.pid() >= 0) process.wait_at_most();
+    process.wait_at_most();
   }
 }
 
@@ -62,11 +65,14 @@ void Crew::begin() { board_->going.store(1); }
 
 void Crew::end() {
   board_->over.store(1);
-  const auto live = static_cast<std::uint32_t>(std::count_if(
-      processes_.begin(), processes_.end(), [](const auto& each) { return each.pid() >= 0; }));
-  if (!test::poll_until([&] { return board_->settled.load() >= live; })) {
+  if (!test::poll_until([&] { return board_->settled.load() + killed_ >= plan_.processes; })) {
     throw std::runtime_error("a worker does not end: " + first_error());
   }
+}
+
+void Crew::kill(unsigned worker) {
+  kill_and_see_it_gone(processes_[worker].pid());
+  ++killed_;
 }
 
 std::uint64_t Crew::answered() const { return sum_of(*board_, &CrewBoard::Worker::answered); }
@@ -131,6 +137,13 @@ void Crew::note(const std::string& error) {
   const std::size_t length = std::min(error.find_first_of('\n'), board_->error.size() - 1);
   std::memcpy(board_->error.data(), error.data(), std::min(length, error.size()));
   board_->error_state.store(2);
+}
+
+void kill_and_see_it_gone(pid_t child) {
+  ::kill(child, SIGKILL);
+  siginfo_t end{};
+  while (waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace weir::bench

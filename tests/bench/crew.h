@@ -62,7 +62,7 @@ class Crew {
   /// goes.
   void end();
   /// SIGKILL. Returns when the process is gone.
-  void kill(unsigned worker) { processes_[worker].kill(); }
+  void kill(unsigned worker);
 
   [[nodiscard]] const CrewBoard& board() const { return *board_; }
   [[nodiscard]] std::uint64_t answered() const;
@@ -84,6 +84,11 @@ class Crew {
   CrewPlan plan_;
   Shared<CrewBoard> board_;
   std::vector<test::WorkerProcess> processes_;
+  std::uint32_t killed_ = 0;
 };
+
+/// SIGKILL; returns when the kernel has taken the child apart. It is not waited for here: that was
+/// seen to take half a second on a busy machine, and whoever measures would measure that.
+void kill_and_see_it_gone(pid_t child);
 
 }  // namespace weir::bench

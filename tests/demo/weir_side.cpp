@@ -26,17 +26,15 @@ std::string quoted(const std::string& text) {
 }
 
 std::string config_text(const WeirSideOptions& options) {
+  const std::string plugin_path =
+      options.plugins.empty() ? "" : "plugin_path = [" + quoted(options.plugins) + "]\n";
   return "[runtime]\n"
          "service = \"demo\"\n"
          "segment = " +
          quoted(kSegment) +
          "\n"
          "folder = " +
-         quoted(options.folder) +
-         "\n"
-         "plugin_path = [" +
-         quoted(options.plugins) +
-         "]\n"
+         quoted(options.folder) + "\n" + plugin_path +
          "[pool.main]\n"
          "driver = \"postgres\"\n"
          "dsn = " +
