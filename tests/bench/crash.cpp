@@ -23,6 +23,7 @@
 #include "demo/weir_side.h"
 #include "support/pgbouncer.h"
 #include "support/postgres_server.h"
+#include "support/server_process.h"
 #include "support/temp_folder.h"
 
 namespace weir::bench {
@@ -140,7 +141,7 @@ class Scenes {
         crew.kill(kVictim);
       } else if (victim == Victim::kWithoutQueries) {
         dead = holder->pid();
-        kill_and_see_it_gone(dead);
+        test::kill_and_see_it_gone(dead);
       }
     };
     if (victim != Victim::kNobody) scene.is_mended = [&] { return weir.has_settled(dead); };

@@ -1,17 +1,15 @@
 #include "bench/crew.h"
 
-#include <signal.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <random>
 #include <stdexcept>
 #include <thread>
 
 #include "base/clock.h"
+#include "support/server_process.h"
 
 namespace weir::bench {
 namespace {
@@ -71,7 +69,7 @@ void Crew::end() {
 }
 
 void Crew::kill(unsigned worker) {
-  kill_and_see_it_gone(processes_[worker].pid());
+  test::kill_and_see_it_gone(processes_[worker].pid());
   ++killed_;
 }
 
@@ -137,13 +135,6 @@ void Crew::note(const std::string& error) {
   const std::size_t length = std::min(error.find_first_of('\n'), board_->error.size() - 1);
   std::memcpy(board_->error.data(), error.data(), std::min(length, error.size()));
   board_->error_state.store(2);
-}
-
-void kill_and_see_it_gone(pid_t child) {
-  ::kill(child, SIGKILL);
-  siginfo_t end{};
-  while (waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
-  }
 }
 
 }  // namespace weir::bench

@@ -87,8 +87,4 @@ class Crew {
   std::uint32_t killed_ = 0;
 };
 
-/// SIGKILL; returns when the kernel has taken the child apart. It is not waited for here: that was
-/// seen to take half a second on a busy machine, and whoever measures would measure that.
-void kill_and_see_it_gone(pid_t child);
-
 }  // namespace weir::bench

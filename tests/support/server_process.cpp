@@ -3,8 +3,9 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigset_t and its like are POSIX's
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): kill is POSIX's
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -114,6 +115,13 @@ std::vector<pid_t> children_of(pid_t parent) {
     }
   }
   return children;
+}
+
+void kill_and_see_it_gone(pid_t child) {
+  ::kill(child, SIGKILL);
+  siginfo_t end{};
+  while (waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace weir::test

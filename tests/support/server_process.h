@@ -37,4 +37,8 @@ pid_t spawn_server(const std::vector<std::string>& command, const std::filesyste
 /// Whether process `pid` has ended, reaped by its parent or not.
 [[nodiscard]] bool has_ended(pid_t pid);
 
+/// SIGKILLs a child and returns when the kernel has taken it apart. Does not reap it: that was seen
+/// to take half a second on a busy machine, and who measures what follows would measure that.
+void kill_and_see_it_gone(pid_t child);
+
 }  // namespace weir::test
