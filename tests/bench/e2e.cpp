@@ -58,11 +58,16 @@ constexpr Query kQueries[] = {
      }},
 };
 
+/// Sessions that the server has begun so far.
+double sessions_begun(test::PostgresServer& server) {
+  return std::stod(server.ask("SELECT sessions FROM pg_stat_database WHERE datname = 'app'"));
+}
+
 /// One measurement: a new crew takes that way for so long.
-std::vector<Figure> measure(const World& world, const CrewPlan& plan,
-                            std::chrono::nanoseconds length) {
+std::vector<Figure> measure(World& world, const CrewPlan& plan, std::chrono::nanoseconds length) {
   const pid_t proxy = world.pgbouncer ? world.pgbouncer->pid() : -1;
   Crew crew(plan);
+  const double sessions_before = sessions_begun(world.server);
   const std::uint64_t servers_before = children_cpu_ns(world.server.pid());
   const std::uint64_t proxy_before = cpu_ns(proxy);
   const std::uint64_t began_ns = monotonic_ns();
@@ -73,6 +78,7 @@ std::vector<Figure> measure(const World& world, const CrewPlan& plan,
   const auto answered = static_cast<double>(crew.answered());
   const std::uint64_t proxy_ns = cpu_ns(proxy) - proxy_before;
   const std::uint64_t servers_ns = children_cpu_ns(world.server.pid()) - servers_before;
+  const double connects = sessions_begun(world.server) - sessions_before;
   if (crew.failed() != 0 || answered == 0) {
     throw std::runtime_error("a query failed: " + crew.first_error());
   }
@@ -85,7 +91,8 @@ std::vector<Figure> measure(const World& world, const CrewPlan& plan,
           {"CPU per query", "us", us_each(crew.cpu_ns() + proxy_ns + servers_ns)},
           {"CPU per query, workers", "us", us_each(crew.cpu_ns())},
           {"CPU per query, proxy", "us", us_each(proxy_ns)},
-          {"CPU per query, backends", "us", us_each(servers_ns)}};
+          {"CPU per query, backends", "us", us_each(servers_ns)},
+          {"connects", "connects/s", connects / seconds}};
 }
 
 Plan make_plan(const Settings& settings) {
@@ -151,7 +158,7 @@ int main(int argc, char** argv) {
       argc, argv,
       {.name = "e2e",
        .about = "Queries of eight processes: direct, through weir, through PgBouncer.",
-       .rounds = 9,
-       .seconds = 0.5},
+       .rounds = 21,
+       .seconds = 0.25},
       weir::bench::make_plan);
 }
