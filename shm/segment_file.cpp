@@ -139,18 +139,31 @@ Look look_at(int fd, const std::string& path) {
   return {Verdict::kGood, facts.geometry, Status()};
 }
 
+// A folder of root's, writable by its group and handing that group on to what is made in it:
+// whoever is in the group was let in by root, and its members trust each other.
+bool is_shared_by_group(const struct stat& folder) {
+  constexpr mode_t kGroupWritesAndPassesOn = S_ISGID | S_IWGRP;
+  return folder.st_uid == 0 &&
+         (folder.st_mode & kGroupWritesAndPassesOn) == kGroupWritesAndPassesOn;
+}
+
+bool stat_folder_of(const std::string& path, struct stat& folder) {
+  return lstat(path.substr(0, path.rfind('/') + 1).c_str(), &folder) == 0;
+}
+
 // Owner, mode and links: a file that somebody else could have put there or can write to is refused.
-Status check_file(int fd, const std::string& path) {
-  struct stat st {};
-  if (fstat(fd, &st) != 0) return Status::system_error("segment " + path + ": fstat", errno);
+Status check_file(const struct stat& st, const std::string& path) {
   const auto no = [&](const std::string& what) {
     return Status(Code::kNoPermission, "segment " + path + ": refused: " + what);
   };
   if (!S_ISREG(st.st_mode)) return no("not a regular file");
   if (st.st_nlink != 1) return no(std::to_string(st.st_nlink) + " hard links found, 1 expected");
-  if (st.st_uid != geteuid() && st.st_uid != 0) {
+  struct stat folder {};
+  const bool by_a_member =
+      stat_folder_of(path, folder) && is_shared_by_group(folder) && st.st_gid == folder.st_gid;
+  if (st.st_uid != geteuid() && st.st_uid != 0 && !by_a_member) {
     return no("owned by user " + std::to_string(st.st_uid) + ", expected " +
-              std::to_string(geteuid()) + " or root");
+              std::to_string(geteuid()) + " or root, or a group folder of root's");
   }
   if ((st.st_mode & S_IWOTH) != 0) return no("writable by everybody");
   return Status();
@@ -175,6 +188,11 @@ Status create(const std::string& path, const Geometry& geometry) {
     unlink(temporary.c_str());
     return Status::system_error("segment " + path + ": " + what, error);
   };
+  // In a group's folder the others must be able to write, whatever this process's umask says.
+  struct stat folder {};
+  if (stat_folder_of(path, folder) && is_shared_by_group(folder) && fchmod(fd.get(), 0660) != 0) {
+    return give_up("chmod", errno);
+  }
   const HeaderFacts facts = facts_for(geometry);
   // Room now or an error now: a hole in /dev/shm becomes a SIGBUS later.
   if (const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(facts.total_bytes))) {
@@ -253,10 +271,14 @@ Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geom
       WEIR_TRY(create(path, geometry));
       continue;
     }
-    // 1. whose it is, before anything in it is believed.
+    // 1. whose it is, before anything in it is believed. One look, for it may be replaced at any
+    // time.
     struct stat st {};
-    if (fstat(fd.get(), &st) == 0 && st.st_nlink == 0) continue;  // just replaced
-    WEIR_TRY(check_file(fd.get(), path));
+    if (fstat(fd.get(), &st) != 0) {
+      return Status::system_error("segment " + path + ": fstat", errno);
+    }
+    if (st.st_nlink == 0) continue;  // just replaced
+    WEIR_TRY(check_file(st, path));
     // 2. through the gate: while it is held shared nobody replaces the file.
     if (!lock_byte_until(fd.get(), kGateByte, LockKind::kShared, deadline)) {
       return Status(Code::kTimeout,

@@ -46,6 +46,7 @@ int run(int argc, char** argv) {
   app.footer(
       "Ends with 0 when shown, 1 when not (stderr says why and what to do), 2 for a wrong command "
       "line.");
+  app.set_help_all_flag("--help-all", "Print the help of all commands and exit");
   app.set_version_flag("--version", "weir " WEIR_VERSION);
 
   StatusOptions status;

@@ -116,7 +116,7 @@ Status Pool::begin_connect(const Opening& opening) {
   slot.leases = 0;
   slot.labelled = false;
   const ForkGate::Step step;
-  const Status status =
+  Status status =
       slot.connection.start(WEIR_OP_CONNECT, nullptr, Deadline::after(config_.connect_timeout));
   slot.note_socket();
   return status;

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -18,8 +19,13 @@ std::vector<std::string> default_plugin_path() {
       name.find('/') == std::string_view::npos ? "/proc/self/exe" : name, error);
   if (error) return {};
   const std::filesystem::path folder = file.parent_path();
-  return {(folder / "weir" / "plugins").string(),
-          (folder.parent_path() / "lib" / "weir" / "plugins").string()};
+  std::vector<std::string> folders = {(folder / "weir" / "plugins").string(),
+                                      (folder.parent_path() / "lib/weir/plugins").string()};
+  const std::string installed = (folder.parent_path() / WEIR_LIBDIR / "weir/plugins").string();
+  if (std::find(folders.begin(), folders.end(), installed) == folders.end()) {
+    folders.push_back(installed);  // such as ../lib/x86_64-linux-gnu/weir/plugins
+  }
+  return folders;
 }
 
 }  // namespace weir::runtime

@@ -57,7 +57,7 @@ std::string without_quotes_of(std::string_view text, const std::string& complain
   // Single characters are libpq's own: `missing "=" after "..."`. The piece may hold quotes itself,
   // so all from the first quote of something longer up to the last quote is it.
   std::size_t first = complaint.find('"');
-  while (first != std::string::npos && complaint.compare(first + 2, 1, "\"") == 0) {
+  while (first != std::string::npos && first + 2 < complaint.size() && complaint[first + 2] == '"') {
     first = complaint.find('"', first + 3);
   }
   const std::size_t last = complaint.rfind('"');
@@ -209,7 +209,7 @@ std::string normalised(const std::string& host) {
 }
 
 std::uint64_t fnv1a(std::uint64_t hash, std::string_view bytes) {
-  for (const unsigned char c : bytes) hash = (hash ^ c) * 0x100000001b3;
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return hash;
 }
 constexpr std::uint64_t kFnvStart = 0xcbf29ce484222325;  // both: FNV-1a, 64 bits (fnvhash)

@@ -52,7 +52,7 @@ class CleanClone(unittest.TestCase):
             self.assertTrue(os.access(self.clone / command[0], os.X_OK), command)
 
     def test_each_script_says_what_it_does_from_any_folder(self):
-        for script in ("setup", "test", "check", "check-layers", "format"):
+        for script in ("setup", "test", "check", "check-layers", "format", "fuzz", "package"):
             done = run(str(self.clone / "scripts" / script), "--help", cwd="/")
             self.assertEqual(done.returncode, 0, script + ": " + done.stderr)
             self.assertIn(script, done.stdout)

@@ -12,7 +12,7 @@
 #include <sstream>
 #include <thread>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -20,20 +20,12 @@ namespace {
 using namespace std::chrono_literals;
 using shm::PlaceState;
 
-class PoolFence : public testing::Test {
+class PoolFence : public PoolOnPostgres {
  protected:
-  static void SetUpTestSuite() {
-    if (PostgresServer::is_installed()) server_ = std::make_unique<PostgresServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
-
   void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-    sampler_.emplace(*server_);
+    PoolOnPostgres::SetUp();
+    if (world_) sampler_.emplace(*server_);
   }
-  Weir& open(const std::string& keys) { return weir_.emplace(world_->config(keys)); }
-  [[nodiscard]] weir_pool_t* pool() const { return weir_->pool(); }
   [[nodiscard]] std::string segment() const { return world_->folder() + "/default.weir"; }
 
   /// Takes away the page that our lock lives by: to everybody we are dead.
@@ -49,6 +41,7 @@ class PoolFence : public testing::Test {
       const std::uintptr_t from = std::stoull(range.substr(0, dash), nullptr, 16);
       const std::uintptr_t to = std::stoull(range.substr(dash + 1), nullptr, 16);
       ASSERT_EQ(to - from, 4096u);
+      // The address comes as text. NOLINTNEXTLINE(performance-no-int-to-ptr)
       munmap(reinterpret_cast<void*>(from), to - from);
       ++found;
     }
@@ -68,10 +61,7 @@ class PoolFence : public testing::Test {
     ASSERT_EQ(found, 1);
   }
 
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
   std::optional<SessionSampler> sampler_;
-  std::optional<Weir> weir_;
 };
 
 TEST_F(PoolFence, AWorkerThatLostItsLockClosesWhatItHadAndStartsAnew) {

@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -53,31 +53,19 @@ int live(weir_pool_t* pool) {
   return std::stoi(pid);
 }
 
-class PoolFork : public testing::Test {
+class PoolFork : public PoolOnPostgres {
  protected:
   static void SetUpTestSuite() {
-    if (!PostgresServer::is_installed()) return;
-    server_ = std::make_unique<PostgresServer>();
-    server_->ask("SELECT 1");
+    PoolOnPostgres::SetUpTestSuite();
+    if (server_ != nullptr) server_->ask("SELECT 1");  // our own session, before any fork
   }
-  static void TearDownTestSuite() { server_.reset(); }
 
-  void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-  }
-  Weir& open(const std::string& keys) { return weir_.emplace(world_->config(keys)); }
-  [[nodiscard]] weir_pool_t* pool() const { return weir_->pool(); }
   /// As a child: leaves without the parent's runtime being told.
   [[nodiscard]] int close_own() const {
     weir_error_t error = WEIR_ERROR_INIT;
     require(answer_of(weir_close(weir_->handle(), &error), error), "close");
     return 0;
   }
-
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-  std::optional<Weir> weir_;
 };
 
 TEST_F(PoolFork, EightChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHolds) {

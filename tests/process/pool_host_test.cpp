@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -22,21 +22,11 @@ namespace {
 using namespace std::chrono_literals;
 using shm::PlaceState;
 
-class PoolHost : public testing::Test {
+class PoolHost : public PoolOnPostgres {
  protected:
-  static void SetUpTestSuite() {
-    if (PostgresServer::is_installed()) server_ = std::make_unique<PostgresServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
-
-  void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-  }
   Weir& open(const std::string& keys, bool no_threads = true) {
     return weir_.emplace(world_->config(keys), no_threads);
   }
-  [[nodiscard]] weir_pool_t* pool() const { return weir_->pool(); }
   /// One pass of the keeper; returns when it wants the next.
   Nanos keep() const {
     std::int64_t next_ns = -1;
@@ -56,10 +46,6 @@ class PoolHost : public testing::Test {
         },
         10s);
   }
-
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-  std::optional<Weir> weir_;
 };
 
 // ---- system calls -----------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 
 #include <thread>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -19,28 +19,12 @@ using testing::Not;
 
 Nanos since(std::uint64_t start_ns) { return Nanos(monotonic_ns() - start_ns); }
 
-class PoolLease : public testing::Test {
+class PoolLease : public PoolOnPostgres {
  protected:
-  static void SetUpTestSuite() {
-    if (PostgresServer::is_installed()) server_ = std::make_unique<PostgresServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
-
-  void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-  }
-
-  Weir& open(const std::string& keys) { return weir_.emplace(world_->config(keys)); }
-  [[nodiscard]] weir_pool_t* pool() const { return weir_->pool(); }
   static bool has_backend(int pid) {
     return server_->ask("SELECT count(*) FROM pg_stat_activity WHERE pid = " +
                         std::to_string(pid)) == "1";
   }
-
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-  std::optional<Weir> weir_;
 };
 
 TEST_F(PoolLease, AReleasedConnectionIsLentAgainWithoutReconnecting) {

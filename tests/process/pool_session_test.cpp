@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -12,23 +12,12 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-class PoolSession : public testing::Test {
+class PoolSession : public PoolOnPostgres {
  protected:
-  static void SetUpTestSuite() {
-    if (PostgresServer::is_installed()) server_ = std::make_unique<PostgresServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
-
-  void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-  }
-
   // One place, so that the next lease is the same session if it is lent again at all.
   weir_pool_t* open(const std::string& keys) {
     return weir_.emplace(world_->config("max = 1\n" + keys)).pool();
   }
-  [[nodiscard]] weir_pool_t* pool() const { return weir_->pool(); }
 
   /// Lends, runs, gives back; returns the backend.
   int use(const std::string& statements) {
@@ -46,10 +35,6 @@ class PoolSession : public testing::Test {
     EXPECT_TRUE(release(got.lease).ok());
     return text;
   }
-
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-  std::optional<Weir> weir_;
 };
 
 constexpr const char* kTraces =

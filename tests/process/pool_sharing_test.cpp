@@ -6,7 +6,7 @@
 #include <array>
 #include <thread>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -42,21 +42,7 @@ void keep_asking(weir_pool_t* pool, Tally& tally, std::size_t who, const char* q
   }
 }
 
-class PoolSharing : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    if (PostgresServer::is_installed()) server_ = std::make_unique<PostgresServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
-
-  void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-  }
-
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-};
+class PoolSharing : public PoolOnPostgres {};
 
 TEST_F(PoolSharing, EightWorkersNeverOpenMoreThanTheirQuotaTogetherAndEverybodyIsServed) {
   const std::string config = world_->config("max = 5\npermit_quantum = \"20ms\"");

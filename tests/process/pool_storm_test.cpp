@@ -19,7 +19,10 @@ struct Storm {
   int quota;
   bool two_pools;
 };
-void PrintTo(const Storm& storm, std::ostream* out) { *out << storm.name; }
+// GoogleTest's name for it.
+void PrintTo(const Storm& storm, std::ostream* out) {  // NOLINT(readability-identifier-naming)
+  *out << storm.name;
+}
 
 class PoolStorm : public TightQuota, public testing::WithParamInterface<Storm> {
  protected:
@@ -66,9 +69,10 @@ TEST_P(PoolStorm, OfKillsAndStopsNeverExceedsTheQuotaAndLosesNothing) {
   const Storm storm = GetParam();
   begin(storm.quota);
   const std::string quota = std::to_string(storm.quota);
-  // Nobody is left to ask when all workers were killed: then half a second has to do.
+  // Nobody is left to ask when all workers were killed: then time has to do, and a busy machine has
+  // been seen to keep a backend from running for more than a second.
   const std::string keys =
-      "permit_quantum = \"10ms\"\nconnect_concurrency = 3\nlinger_max = \"500ms\"\n";
+      "permit_quantum = \"10ms\"\nconnect_concurrency = 3\nlinger_max = \"2s\"\n";
   const std::string config =
       storm.two_pools ? world_->config("quota = \"pg\"\nmax = " + quota + "\n" + keys,
                                        "[pool.jobs]\ndriver = \"postgres\"\ndsn = \"" +

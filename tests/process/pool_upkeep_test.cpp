@@ -6,7 +6,7 @@
 #include <map>
 #include <thread>
 
-#include "pool_world.h"
+#include "pool_on_postgres.h"
 
 namespace weir::test {
 namespace {
@@ -18,21 +18,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class PoolUpkeep : public testing::Test {
+class PoolUpkeep : public PoolOnPostgres {
  protected:
-  static void SetUpTestSuite() {
-    if (PostgresServer::is_installed()) server_ = std::make_unique<PostgresServer>();
-  }
-  static void TearDownTestSuite() { server_.reset(); }
-
-  void SetUp() override {
-    if (server_ == nullptr) GTEST_SKIP() << "PostgreSQL's server programs are not installed";
-    world_.emplace(server_->dsn());
-  }
-
-  weir_pool_t* open(const std::string& keys) { return weir_.emplace(world_->config(keys)).pool(); }
-  [[nodiscard]] weir_pool_t* pool() const { return weir_->pool(); }
-
   /// Lends `count` at once and gives them back.
   void use(int count) {
     std::vector<Got> leases;
@@ -55,10 +42,6 @@ class PoolUpkeep : public testing::Test {
     EXPECT_TRUE(attached.await(1));
     return worker;
   }
-
-  static inline std::unique_ptr<PostgresServer> server_;
-  std::optional<PoolWorld> world_;
-  std::optional<Weir> weir_;
 };
 
 TEST_F(PoolUpkeep, WhatIdlesForTooLongIsClosedDownToTheWarmFloor) {

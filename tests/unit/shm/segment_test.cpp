@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "shm/segment_file.h"
 #include "shm/snapshot.h"
 #include "support/shm_world.h"
+#include "support/worker_process.h"
 
 namespace weir::shm {
 namespace {
@@ -329,6 +331,30 @@ TEST_F(SegmentFile, ThatBelongsToSomebodyElseIsRefused) {
   leave_a_segment();
   ASSERT_EQ(chown(path().c_str(), 12345, 12345), 0);
   expect_refused(Code::kNoPermission, "owned by user 12345");
+}
+
+TEST_F(SegmentFile, IsSharedByTheMembersOfAGroupInAFolderOfRoots) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make such a folder";
+  constexpr gid_t kGroup = 12345;
+  ASSERT_EQ(chown(folder_.path().c_str(), 0, kGroup), 0);
+  ASSERT_EQ(chmod(folder_.path().c_str(), 02770), 0);
+  const auto opens_as = [&](uid_t user) {
+    return test::WorkerProcess([&, user] {
+             umask(077);  // what a careful service has
+             if (setgroups(0, nullptr) != 0 || setgid(kGroup) != 0 || setuid(user) != 0) return 2;
+             const auto segment = Segment::open(options());
+             if (!segment.ok()) std::fprintf(stderr, "%s\n", segment.status().message().c_str());
+             return segment.ok() ? 0 : 1;
+           })
+        .wait();
+  };
+  EXPECT_EQ(opens_as(20001), 0);
+  const std::uint64_t first = inode();
+  EXPECT_EQ(opens_as(20002), 0);
+  EXPECT_EQ(inode(), first);
+  // One that came from outside the group is not believed.
+  ASSERT_EQ(chown(path().c_str(), 20001, 54321), 0);
+  expect_refused(Code::kNoPermission, "owned by user 20001");
 }
 
 TEST_F(SegmentFile, ThatIsNoFileIsRefused) {
