@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <span>
@@ -162,7 +163,7 @@ class Load {
 
   Case its_case() const {
     Case one;
-    one.name = std::to_string(static_cast<int>(share_ * 100 + 0.5)) + " %";
+    one.name = std::to_string(std::lround(share_ * 100)) + " %";
     const auto add = [&](const std::string& name,
                          std::vector<Figure> (Load::*measure)(const demo::Trace&) const) {
       one.variants.push_back({name, [load = *this, measure](std::size_t round) {

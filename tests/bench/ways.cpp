@@ -28,7 +28,7 @@ class LibpqCaller final : public Caller {
     if (connection_ == nullptr) {
       connection_.reset(PQconnectdb(conninfo_.c_str()));
       if (PQstatus(connection_.get()) != CONNECTION_OK) {
-        const std::string error = PQerrorMessage(connection_.get());
+        std::string error = PQerrorMessage(connection_.get());
         connection_.reset();
         return error;
       }

@@ -41,7 +41,7 @@ std::string Pgbouncer::version() {
   return text.substr(0, text.find('\n'));
 }
 
-Pgbouncer::Pgbouncer(const PostgresServer& server, PgbouncerSettings settings)
+Pgbouncer::Pgbouncer(const PostgresServer& server, const PgbouncerSettings& settings)
     : maker_(getpid()), folder_("weir-pgbouncer-") {
   give_to(folder_.path(), server_user());
   const std::string folder = folder_.path();

@@ -25,7 +25,7 @@ class Pgbouncer {
  public:
   /// Starts it and waits until it takes connections. Throws std::runtime_error with what it logged
   /// if it does not. `server` must outlive it.
-  explicit Pgbouncer(const PostgresServer& server, PgbouncerSettings settings = {});
+  explicit Pgbouncer(const PostgresServer& server, const PgbouncerSettings& settings = {});
   Pgbouncer(const Pgbouncer&) = delete;
   Pgbouncer& operator=(const Pgbouncer&) = delete;
   /// Stops it at once.

@@ -8,7 +8,7 @@ namespace weir::bench {
 namespace {
 
 /// Writes its name down when it is measured.
-Variant noting(std::string name, std::string& order, double value) {
+Variant noting(const std::string& name, std::string& order, double value) {
   return {name, [name, &order, value](std::size_t) {
             order += name;
             return std::vector<Figure>{{"time", "ns", value}};
