@@ -2,14 +2,14 @@
 // documented ranges; and a dsn is never told.
 #include <string>
 
+#include "config/load.h"
 #include "input.h"
-#include "runtime/config_file.h"
 
 namespace {
 
 constexpr const char* kSecret = "hunter2-correct-horse";
 
-void check(const weir::pool::PoolConfig& pool) {
+void check(const weir::config::PoolConfig& pool) {
   using weir::fuzz::require;
   require(!pool.name.empty() && pool.name.size() <= 31, "a pool has a name", pool.name);
   require(pool.max >= 1, "max is at least 1", pool.name);
@@ -19,7 +19,7 @@ void check(const weir::pool::PoolConfig& pool) {
 
 void read(const std::string& text) {
   using weir::fuzz::require;
-  const auto config = weir::runtime::parse_config(text, "fuzz.toml");
+  const auto config = weir::config::parse_config(text, "fuzz.toml");
   if (!config.ok()) {
     const std::string message = config.status().message();
     require(message.find("fuzz.toml") != std::string::npos, "a refusal names the file", message);
@@ -27,8 +27,8 @@ void read(const std::string& text) {
     return;
   }
   require(!config.value().pools.empty(), "there is a pool");
-  for (const weir::pool::PoolConfig& pool : config.value().pools) check(pool);
-  for (const weir::pool::QuotaConfig& quota : config.value().quotas) {
+  for (const weir::config::PoolConfig& pool : config.value().pools) check(pool);
+  for (const weir::config::QuotaConfig& quota : config.value().quotas) {
     require(quota.limit >= 1, "a quota allows something", quota.name);
   }
 }

@@ -103,18 +103,45 @@ void put_permits_in_force(std::span<Word> permits, std::uint32_t limit) {
       [](PermitWord w, bool retire) { return PermitWord(w.state(), w.place(), w.occ(), retire); });
 }
 
-// One setting of a row: taken over when nobody else is here, else told apart.
-void settle(Word32& stands, std::uint32_t asked, const char* what, bool replace,
-            std::string& differences) {
-  const std::uint32_t was = stands.load();
-  if (was == asked) return;
-  if (replace) {
-    stands.store(asked);
-    return;
+// Settings of a row that stands, one after another: taken over or told apart.
+class Settling {
+ public:
+  Settling(bool alone, OnConflict on_conflict)
+      : alone_(alone), replaces_(alone || on_conflict == OnConflict::kReplace) {}
+
+  /// `fits`: whether the row has room for what is asked.
+  void settle(Word32& stands, std::uint32_t asked, const char* what, bool fits = true) {
+    const std::uint32_t was = stands.load();
+    if (was == asked) return;
+    const bool replaced = replaces_ && fits;
+    if (replaced) stands.store(asked);
+    if (replaced && alone_) return;  // whoever it was that wanted it otherwise is gone
+    if (!differences_.empty()) differences_ += ", ";
+    differences_ += std::string(what) + " " + std::to_string(was) +
+                    (replaced ? " replaced by " : " stands, ") + std::to_string(asked) +
+                    (replaced ? "" : " asked");
   }
-  if (!differences.empty()) differences += ", ";
-  differences += std::string(what) + " " + std::to_string(was) + " stands, " +
-                 std::to_string(asked) + " asked";
+  [[nodiscard]] const std::string& differences() const { return differences_; }
+
+ private:
+  bool alone_;
+  bool replaces_;
+  std::string differences_;
+};
+
+Status refused(const std::string& who, const std::string& differences) {
+  return Status(
+      Code::kBadConfig,
+      who + ": other workers use other settings (" + differences +
+          "), and on_conflict is \"refuse\"; deploy one configuration, or stop them first");
+}
+
+// What others stand on cannot be made larger under them.
+Status does_not_fit(const std::string& who, const char* what, std::uint32_t asked,
+                    std::uint32_t room) {
+  return Status(Code::kShmFull, who + ": " + what + " " + std::to_string(asked) +
+                                    " asked, with on_conflict \"replace\"; there is room for " +
+                                    std::to_string(room) + " while other workers use it");
 }
 
 // A name that is cut when it is stored would never be found again.
@@ -143,9 +170,18 @@ Result<Declared> declare_quota(const Segment& segment, WorkerId self,
   if (const std::optional<std::uint32_t> found = find_row(rows, declaration.name)) {
     QuotaRow& row = rows[*found];
     declared.row = *found;
-    const bool replace =
-        !is_anybody_else_here(segment, self) && declaration.limit <= row.capacity.load();
-    settle(row.limit, declaration.limit, "limit", replace, declared.differences);
+    const bool alone = !is_anybody_else_here(segment, self);
+    const std::string who = "quota " + declaration.name;
+    const bool fits = declaration.limit <= row.capacity.load();
+    if (!alone && !fits && declaration.on_conflict == OnConflict::kReplace) {
+      return does_not_fit(who, "limit", declaration.limit, row.capacity.load());
+    }
+    Settling settling(alone, declaration.on_conflict);
+    settling.settle(row.limit, declaration.limit, "limit", fits);
+    declared.differences = settling.differences();
+    if (!alone && !declared.differences.empty() && declaration.on_conflict == OnConflict::kRefuse) {
+      return refused(who, declared.differences);
+    }
     // Also finishes what a killed predecessor left half done.
     put_permits_in_force(segment.permits().subspan(row.first_permit.load(), row.capacity.load()),
                          row.limit.load());
@@ -204,18 +240,26 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     row.driver.store(declaration.driver);
     row.fingerprint.store(declaration.fingerprint);
     row.quota.store(declaration.quota);
-    settle(row.max, declaration.max, "max", alone && declaration.max <= row.capacity.load(),
-           declared.differences);
-    settle(row.min, declaration.min, "min", alone, declared.differences);
-    settle(row.keep, declaration.keep, "keep", alone, declared.differences);
-    settle(row.max_per_worker, declaration.max_per_worker, "max_per_worker", alone,
-           declared.differences);
-    settle(row.connect_concurrency, declaration.connect_concurrency, "connect_concurrency", alone,
-           declared.differences);
-    settle(row.connect_timeout_ms, declaration.connect_timeout_ms, "connect_timeout", alone,
-           declared.differences);
-    settle(row.permit_quantum_ms, declaration.permit_quantum_ms, "permit_quantum", alone,
-           declared.differences);
+    const std::string who = "pool " + declaration.name;
+    const bool fits = declaration.max <= row.capacity.load();
+    if (!alone && !fits && declaration.on_conflict == OnConflict::kReplace) {
+      return does_not_fit(who, "max", declaration.max, row.capacity.load());
+    }
+    Settling settling(alone, declaration.on_conflict);
+    settling.settle(row.max, declaration.max, "max", fits);
+    settling.settle(row.min, declaration.min, "min");
+    settling.settle(row.keep, declaration.keep, "keep");
+    settling.settle(row.max_per_worker, declaration.max_per_worker, "max_per_worker");
+    settling.settle(row.connect_concurrency, declaration.connect_concurrency,
+                    "connect_concurrency");
+    settling.settle(row.connect_timeout_ms, declaration.connect_timeout_ms, "connect_timeout");
+    settling.settle(row.permit_quantum_ms, declaration.permit_quantum_ms, "permit_quantum");
+    settling.settle(row.linger_idle_ms, declaration.linger_idle_ms, "linger_max");
+    settling.settle(row.linger_used_ms, declaration.linger_used_ms, "linger_max of used ones");
+    declared.differences = settling.differences();
+    if (!alone && !declared.differences.empty() && declaration.on_conflict == OnConflict::kRefuse) {
+      return refused(who, declared.differences);
+    }
     put_places_in_force(places, row.max.load());
     return declared;
   }
@@ -243,6 +287,8 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.connect_concurrency.store(declaration.connect_concurrency);
   row.connect_timeout_ms.store(declaration.connect_timeout_ms);
   row.permit_quantum_ms.store(declaration.permit_quantum_ms);
+  row.linger_idle_ms.store(declaration.linger_idle_ms);
+  row.linger_used_ms.store(declaration.linger_used_ms);
   put_places_in_force(segment.places().subspan(range->first, range->capacity), declaration.max);
   row.declared.store(1);  // last
   declared.row = *unused;

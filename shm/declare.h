@@ -1,9 +1,9 @@
 // Declaring quotas and pools: giving a name its rows, places and permits in the segment.
 //
 // Declaring happens under a kernel byte lock, with a bounded wait, so that two workers that open
-// one name cannot make two rows; nobody waits for it on a request's behalf. What was declared first
-// stands while another worker lives; the later one is told what differs. When nobody else is there,
-// the new settings take their place.
+// one name cannot make two rows; nobody waits for it on a request's behalf. When nobody else is
+// there, new settings take the place of those that stand. While another worker lives it is for the
+// later one to say (OnConflict): keep what stands, replace it, or refuse; it is told what differs.
 // Threads: any. Fork: after joining. Blocks at most a second for the lock.
 #pragma once
 
@@ -17,9 +17,13 @@
 
 namespace weir::shm {
 
+/// What becomes of settings that differ from those that stand, while another worker lives.
+enum class OnConflict { kKeep, kReplace, kRefuse };
+
 struct QuotaDeclaration {
   std::string name;  // at most 31 bytes
   std::uint32_t limit = 0;
+  OnConflict on_conflict = OnConflict::kKeep;
 };
 
 struct PoolDeclaration {
@@ -31,17 +35,21 @@ struct PoolDeclaration {
   std::uint32_t connect_concurrency = 2;
   std::uint32_t connect_timeout_ms = 10'000;
   std::uint32_t permit_quantum_ms = 100;
+  std::uint32_t linger_idle_ms = 50;
+  std::uint32_t linger_used_ms = 60'000;
+  OnConflict on_conflict = OnConflict::kKeep;
 };
 
 struct Declared {
   std::uint32_t row = kNone;
-  /// What stands and differs from what was asked, for a warning: "max 80 stands, 40 asked". Empty:
-  /// none.
+  /// What differed from what other workers use, for a warning: "max 80 stands, 40 asked"; with
+  /// kReplace "max 80 replaced by 40". Empty: nothing.
   std::string differences;
 };
 
-/// kBadConfig for a name that is empty or does not fit; kShmFull says how many permits or rows were
-/// left; kTimeout that somebody held the lock too long.
+/// kBadConfig for a name that is empty or does not fit, and with kRefuse for settings that differ
+/// from other workers'; kShmFull says how many permits or rows were left, or how many there is room
+/// for; kTimeout that somebody held the lock too long.
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
                                const QuotaDeclaration& declaration);
 /// As declare_quota. kBadConfig if a pool of that name stands with another driver, server or quota.

@@ -23,7 +23,7 @@
 namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
-inline constexpr std::uint16_t kAbiMajor = 1;
+inline constexpr std::uint16_t kAbiMajor = 2;
 inline constexpr std::uint16_t kAbiMinor = 0;
 
 using Word = std::atomic<std::uint64_t>;
@@ -153,12 +153,15 @@ struct alignas(1024) PoolRow {
   Word32 connect_concurrency;
   Word32 connect_timeout_ms;
   Word32 permit_quantum_ms;
-  Word32 pad_settings;
-  Word fingerprint;  // of driver and DSN, password excluded
-  Word revision;     // counts changes of the settings
+  Word32
+      linger_idle_ms;  // how long an idle session of a dead worker counts when nobody can be asked
+  Word fingerprint;    // of driver and DSN, password excluded
+  Word revision;       // counts changes of the settings
   Text<32> name;
   Text<16> driver;
-  Word reserved_settings[7];
+  Word32 linger_used_ms;  // ... and one that was in use
+  Word32 pad_settings;
+  Word reserved_settings[6];
   alignas(64) Word32 demand;  // 1: somebody may be waiting; may be stale either way for a moment
   alignas(64) Word ticket;
   alignas(64) Word handshakes[kMaxHandshakes];  // TurnWord
@@ -166,10 +169,11 @@ struct alignas(1024) PoolRow {
   Word breaker;                                 // state:8 | retry_at in ms of CLOCK_MONOTONIC:56
   Word32 connect_failures;                      // in a row
   Word32 pad;
+  Word server_full_until_ns;  // it refused a session as one too many: nobody connects before
   Text<32> policy_name;
   Text<32> policy_hash;
   Text<128> policy_error;
-  Word reserved[20];
+  Word reserved[19];
 };
 static_assert(sizeof(PoolRow) == 1024);
 
@@ -188,7 +192,8 @@ struct alignas(64) PlaceInfo {
   Word32 token_size;           // 0: no token
   Word32 closing_busy;         // 1: being closed in the middle of something
   std::array<Word, 40> token;  // the server's session, as its driver names it; never trusted
-  Word reserved[9];
+  Word still_there_ns;         // when the server last said that a lingering session is still there
+  Word reserved[8];
 
   /// At most 320 bytes.
   void store_token(std::string_view bytes) {

@@ -48,10 +48,9 @@ LineView look_at_line(const PoolRef& pool, WorkerId self) {
     }
     ++(local_only ? view.waiting_local : view.waiting);
     if (!local_only && (!view.oldest || who.ticket < view.oldest->ticket)) view.oldest = who;
-    if (word.owner_row() == self.row &&
-        (!view.oldest_own || who.ticket < view.oldest_own->ticket)) {
-      view.oldest_own = who;
-    }
+    if (word.owner_row() != self.row) continue;
+    view.waiting_here += local_only ? 0 : 1;
+    if (!view.oldest_own || who.ticket < view.oldest_own->ticket) view.oldest_own = who;
   }
   return view;
 }

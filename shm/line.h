@@ -31,6 +31,7 @@ struct LineView {
   std::optional<Candidate> oldest_own;   // of the pool, in this worker
   std::optional<Candidate> oldest_mate;  // of another pool of the same quota, not local only
   std::uint32_t waiting = 0;             // in the pool, for any worker's connection or room
+  std::uint32_t waiting_here = 0;        // of those, in this worker
   std::uint32_t waiting_local = 0;       // in the pool, for a connection of their own worker only
   std::uint32_t waiting_mates = 0;       // in other pools of the same quota
   [[nodiscard]] bool anybody() const { return waiting + waiting_local + waiting_mates > 0; }

@@ -39,4 +39,20 @@ std::optional<PoolRef> PoolRef::find(const Segment& segment, std::uint32_t id) {
   return ref;
 }
 
+std::vector<PoolRef> all_pools(const Segment& segment) {
+  std::vector<PoolRef> pools;
+  for (std::uint32_t id = 0; id < segment.geometry().pools; ++id) {
+    if (segment.pools()[id].declared.load() == 0) continue;
+    if (const std::optional<PoolRef> pool = PoolRef::find(segment, id)) pools.push_back(*pool);
+  }
+  return pools;
+}
+
+std::vector<PoolRef> pools_of_quota(const PoolRef& pool) {
+  if (!pool.has_quota()) return {pool};
+  std::vector<PoolRef> pools = all_pools(pool.segment());
+  std::erase_if(pools, [&](const PoolRef& other) { return other.quota() != pool.quota(); });
+  return pools;
+}
+
 }  // namespace weir::shm

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "shm/segment.h"
 
@@ -58,5 +59,10 @@ class PoolRef {
   std::span<Word> places_;
   std::span<Word> permits_;
 };
+
+/// All declared pools of the segment; of one quota: `pool` and its mates, or `pool` alone where the
+/// quota is its own. In order of their rows.
+[[nodiscard]] std::vector<PoolRef> all_pools(const Segment& segment);
+[[nodiscard]] std::vector<PoolRef> pools_of_quota(const PoolRef& pool);
 
 }  // namespace weir::shm

@@ -122,21 +122,41 @@ std::vector<PoolRef> mates_by_age(const PoolRef& pool, WorkerId self) {
     PoolRef pool;
   };
   std::vector<Aged> aged;
-  for (std::uint32_t id = 0; id < pool.segment().geometry().pools; ++id) {
-    const PoolRow& row = pool.segment().pools()[id];
-    if (row.declared.load() == 0 || row.quota.load() != pool.quota() || row.demand.load() == 0) {
-      continue;
-    }
-    const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), id);
-    if (!mate) continue;
-    const LineView view = look_at_line(*mate, self);
-    aged.push_back({view.oldest ? view.oldest->since_ns : UINT64_MAX, *mate});
+  for (const PoolRef& mate : pools_of_quota(pool)) {
+    if (mate.row().demand.load() == 0) continue;
+    const LineView view = look_at_line(mate, self);
+    aged.push_back({view.oldest ? view.oldest->since_ns : UINT64_MAX, mate});
   }
   std::sort(aged.begin(), aged.end(),
             [](const Aged& a, const Aged& b) { return a.since_ns < b.since_ns; });
   std::vector<PoolRef> pools;
   for (const Aged& one : aged) pools.push_back(one.pool);
   return pools;
+}
+
+// One pool's part of revoke_offers().
+unsigned revoke_offers_of(const PoolRef& pool, WorkerId self, std::uint64_t now_ns) {
+  unsigned revoked = 0;
+  const std::span<WaiterRow> rows = pool.segment().waiters();
+  for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
+    const PlaceWord seen(pool.places()[i].load(std::memory_order_relaxed));
+    if (seen.state() != PlaceState::kOffered) continue;
+    if (seen.idx() >= rows.size()) {
+      pool.segment().poison("an offer names waiter row " + std::to_string(seen.idx()));
+      return revoked;
+    }
+    const WaiterWord to(rows[seen.idx()].word.load());
+    const bool stands = to.state() == WaiterState::kClaimed && to.what() == pool.global(i) &&
+                        seen.offers_to(seen.idx(), to.inc());
+    const std::uint64_t since = pool.info(i).since_ns.load(std::memory_order_relaxed);
+    if (stands && now_ns < since + kOfferPatienceNs) continue;
+    const PlaceWord mine = seen.to(PlaceState::kOpening, self);
+    if (!swap(pool.places()[i], seen, mine)) continue;
+    ++revoked;
+    count(pool, Counter::kRevoked);
+    leave_room(pool, self, i, mine);
+  }
+  return revoked;
 }
 
 }  // namespace
@@ -171,6 +191,7 @@ void leave_room(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord 
 
 bool settle_lingering(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord word) {
   if (!free_room(pool, place, word)) return false;
+  note_server_has_room(pool);
   count(pool, Counter::kReclaimed);
   if (pool.row().demand.load() != 0) match(pool, self);
   return true;
@@ -205,25 +226,7 @@ void match(const PoolRef& pool, WorkerId self) {
 
 unsigned revoke_offers(const PoolRef& pool, WorkerId self, std::uint64_t now_ns) {
   unsigned revoked = 0;
-  const std::span<WaiterRow> rows = pool.segment().waiters();
-  for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
-    const PlaceWord seen(pool.places()[i].load(std::memory_order_relaxed));
-    if (seen.state() != PlaceState::kOffered) continue;
-    if (seen.idx() >= rows.size()) {
-      pool.segment().poison("an offer names waiter row " + std::to_string(seen.idx()));
-      return revoked;
-    }
-    const WaiterWord to(rows[seen.idx()].word.load());
-    const bool stands = to.state() == WaiterState::kClaimed && to.what() == pool.global(i) &&
-                        seen.offers_to(seen.idx(), to.inc());
-    const std::uint64_t since = pool.info(i).since_ns.load(std::memory_order_relaxed);
-    if (stands && now_ns < since + kOfferPatienceNs) continue;
-    const PlaceWord mine = seen.to(PlaceState::kOpening, self);
-    if (!swap(pool.places()[i], seen, mine)) continue;
-    ++revoked;
-    count(pool, Counter::kRevoked);
-    leave_room(pool, self, i, mine);
-  }
+  for (const PoolRef& one : pools_of_quota(pool)) revoked += revoke_offers_of(one, self, now_ns);
   return revoked;
 }
 

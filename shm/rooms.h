@@ -56,7 +56,8 @@ void match(const PoolRef& pool, WorkerId self);
 /// its own pool: then nobody would get the permit.
 [[nodiscard]] bool mate_goes_first(const PoolRef& pool, const LineView& view);
 
-/// A waiter's tick: takes over offers that are void or too old and hands them on. Returns how many.
+/// A waiter's tick: takes over offers that are void or too old and hands them on, in all pools of
+/// the quota, since an offer in any of them holds a permit. Returns how many.
 unsigned revoke_offers(const PoolRef& pool, WorkerId self, std::uint64_t now_ns);
 
 }  // namespace weir::shm

@@ -20,6 +20,7 @@ bool is_available(const PoolRef& pool, TurnWord word, std::uint64_t now_ns) {
 }  // namespace
 
 std::optional<Turn> take_turn(const PoolRef& pool, WorkerId self, std::uint64_t now_ns) {
+  if (is_server_full(pool, now_ns)) return std::nullopt;
   const TurnWord mine(self, now_ns);
   for (std::uint32_t i = 0; i < turns_in_force(pool); ++i) {
     Word& cell = pool.row().handshakes[i];
@@ -36,7 +37,18 @@ void return_turn(const PoolRef& pool, const Turn& turn) {
   pool.row().handshakes[turn.index].compare_exchange_strong(expected, 0);
 }
 
+void note_server_full(const PoolRef& pool, std::uint64_t until_ns) {
+  pool.row().server_full_until_ns.store(until_ns);
+}
+
+void note_server_has_room(const PoolRef& pool) { pool.row().server_full_until_ns.store(0); }
+
+bool is_server_full(const PoolRef& pool, std::uint64_t now_ns) {
+  return now_ns < pool.row().server_full_until_ns.load();
+}
+
 std::uint32_t free_turns(const PoolRef& pool, std::uint64_t now_ns) {
+  if (is_server_full(pool, now_ns)) return 0;
   std::uint32_t free = 0;
   for (std::uint32_t i = 0; i < turns_in_force(pool); ++i) {
     free += is_available(pool, TurnWord(pool.row().handshakes[i].load()), now_ns) ? 1 : 0;

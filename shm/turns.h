@@ -18,11 +18,19 @@ struct Turn {
   TurnWord word;
 };
 
-/// Takes a turn to connect; nullopt if connect_concurrency handshakes are in progress.
+/// Takes a turn to connect; nullopt if connect_concurrency handshakes are in progress, or the
+/// server is full.
 [[nodiscard]] std::optional<Turn> take_turn(const PoolRef& pool, WorkerId self,
                                             std::uint64_t now_ns);
 /// Gives it back, unless somebody has taken it over. The caller matches afterwards.
 void return_turn(const PoolRef& pool, const Turn& turn);
+/// The server refused a session as one too many, though the quota allowed it: until then nobody of
+/// this pool connects. What is open serves the line meanwhile.
+void note_server_full(const PoolRef& pool, std::uint64_t until_ns);
+/// A session of ours has ended: the next one may try.
+void note_server_has_room(const PoolRef& pool);
+[[nodiscard]] bool is_server_full(const PoolRef& pool, std::uint64_t now_ns);
+
 /// How many handshakes could begin right now (a look, not a claim).
 [[nodiscard]] std::uint32_t free_turns(const PoolRef& pool, std::uint64_t now_ns);
 

@@ -39,8 +39,16 @@ class Membership {
   void leave();
   /// From now on invalid: lends nothing, settles nothing.
   void fence() { mark_.revoke(); }
-  /// Whether this worker still can prove that it lives and sees the segment; fence it if not.
-  [[nodiscard]] bool is_sound() const { return is_sound_observer(*segment_, id_.row); }
+  /// Whether this worker still can prove that it lives and sees the segment, and its row is its
+  /// own; fence it if not. A few system calls.
+  [[nodiscard]] bool is_sound() const {
+    return is_in_its_row() && is_sound_observer(*segment_, id_.row);
+  }
+  /// False: others believe that this worker is dead, and have settled its row; it may be another's
+  /// by now. One load.
+  [[nodiscard]] bool is_in_its_row() const {
+    return WorkerWord(row().word.load()).is_live(id_.gen);
+  }
 
  private:
   Membership(Segment& segment, WorkerId id, LifeLock lock)

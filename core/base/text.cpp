@@ -12,13 +12,6 @@ bool holds_word(std::string_view text, std::string_view word) {
   return std::search(text.begin(), text.end(), word.begin(), word.end(), same) != text.end();
 }
 
-bool may_hold_password(std::string_view text) {
-  const std::size_t scheme = text.find("://");
-  const bool has_user_part =
-      scheme != std::string_view::npos && text.find('@', scheme) != std::string_view::npos;
-  return has_user_part || holds_word(text, "password");
-}
-
 }  // namespace
 
 bool is_name(std::string_view name) {
@@ -28,11 +21,26 @@ bool is_name(std::string_view name) {
                      [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
+bool may_hold_password(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  const bool has_user_part =
+      scheme != std::string_view::npos && text.find('@', scheme) != std::string_view::npos;
+  return has_user_part || holds_word(text, "password");
+}
+
 std::string_view cut_text(std::string_view text, std::size_t bytes) {
   if (text.size() <= bytes) return text;
   const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; };
   while (bytes > 0 && continues(text[bytes])) --bytes;
   return text.substr(0, bytes);
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return lower;
 }
 
 void append_escaped(std::string& out, char c) {

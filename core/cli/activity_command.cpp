@@ -7,23 +7,24 @@
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "cli/activity_report.h"
+#include "cli/drivers.h"
 #include "cli/json_text.h"
 #include "driver/connection.h"
+#include "driver/password_file.h"
 #include "driver/plugin.h"
-#include "runtime/plugin_path.h"
 #include "shm/snapshot.h"
 
 namespace weir::cli {
 namespace {
 
-using pool::PoolConfig;
-using runtime::RuntimeConfig;
+using config::PoolConfig;
+using config::RuntimeConfig;
 
 /// The pools of one server, and the DSN of the first to get there with.
 struct Server {
   driver::Dsn dsn;
+  std::string password_file;
   std::vector<std::string> pools;
 };
 
@@ -39,19 +40,9 @@ Result<std::vector<const PoolConfig*>> pools_of(const RuntimeConfig& config,
   return Status(Code::kNotFound, "pool " + name + ": not in the file, which has " + known);
 }
 
-Result<driver::Dsn> parse_dsn(const PoolConfig& pool, const std::vector<std::string>& plugins) {
-  static Log log;  // what a driver has to say besides its errors is not for this command's reader
-  Result<const driver::Driver*> driver = driver::Driver::load(pool.driver, plugins, log);
-  if (!driver.ok()) return driver.status();
-  Result<driver::Dsn> dsn = driver::Dsn::parse(*driver.value(), pool.dsn);
-  if (!dsn.ok()) return Status(dsn.status()).in("pool " + pool.name);
-  return dsn;
-}
-
 Result<std::vector<Server>> servers_of(const RuntimeConfig& config,
                                        const std::vector<const PoolConfig*>& pools) {
-  const std::vector<std::string> plugins =
-      config.plugin_path.empty() ? runtime::default_plugin_path() : config.plugin_path;
+  const std::vector<std::string> plugins = plugin_path_of(config);
   std::vector<Server> servers;
   for (const PoolConfig* pool : pools) {
     Result<driver::Dsn> dsn = parse_dsn(*pool, plugins);
@@ -63,7 +54,7 @@ Result<std::vector<Server>> servers_of(const RuntimeConfig& config,
     if (same != servers.end()) {
       same->pools.push_back(pool->name);
     } else {
-      servers.push_back({std::move(dsn).value(), {pool->name}});
+      servers.push_back({std::move(dsn).value(), pool->password_file, {pool->name}});
     }
   }
   return servers;
@@ -141,7 +132,15 @@ Result<ServerActivity> look_at(const Server& server, const shm::Segment& segment
   options.struct_size = sizeof options;
   options.client_name = answer.own_client_name.c_str();
   options.reset_mode = WEIR_RESET_TRANSACTION;
+  std::string password;
+  if (!server.password_file.empty()) {
+    Result<std::string> read = driver::read_password_file(server.password_file);
+    if (!read.ok()) return failed(read.status());
+    password = std::move(read).value();
+    options.password = password.c_str();
+  }
   Result<driver::Connection> connection = driver::Connection::open(server.dsn, options);
+  driver::wipe(password);
   if (!connection.ok()) return failed(connection.status());
   if (Status status = connection.value().run(WEIR_OP_CONNECT, nullptr, deadline); !status.ok()) {
     return failed(status);

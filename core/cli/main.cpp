@@ -10,11 +10,13 @@
 #include <string>
 
 #include "cli/activity_command.h"
+#include "cli/config_command.h"
 #include "cli/status_command.h"
 
 namespace {
 
 using weir::cli::ActivityOptions;
+using weir::cli::ConfigOptions;
 using weir::cli::StatusOptions;
 using weir::cli::Where;
 
@@ -81,12 +83,32 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(seconds_range());
 
+  ConfigOptions config;
+  CLI::App* config_command = app.add_subcommand("config", "what the workers are configured to do");
+  config_command->require_subcommand(1);
+  const auto add_file = [&](CLI::App* command) {
+    command
+        ->add_option("file", config.file,
+                     "the weir.toml (default: what WEIR_CONFIG names, else ./weir.toml, else the "
+                     "environment)")
+        ->type_name("FILE");
+  };
+  CLI::App* check_command = config_command->add_subcommand(
+      "check", "reads it as a worker would, with drivers, DSNs and password files; no network");
+  add_file(check_command);
+  CLI::App* show_command = config_command->add_subcommand(
+      "show", "every value in effect and where it comes from, without secrets");
+  add_file(show_command);
+  show_command->add_flag("--json", config.json, "one JSON document");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // Help and version are "errors" that end with 0.
     return app.exit(error) == 0 ? weir::cli::kShown : weir::cli::kUsage;
   }
+  if (check_command->parsed()) return run_config_check(config);
+  if (show_command->parsed()) return run_config_show(config);
   if (status_command->parsed()) {
     status.watch.interval = to_nanos(interval_s);
     return run_status(status);

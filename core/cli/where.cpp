@@ -63,11 +63,11 @@ std::string what_to_do(Code code) {
 Result<Target> resolve(const Where& where) {
   Target target;
   if (!where.config.empty()) {
-    Result<runtime::RuntimeConfig> config = runtime::load_config_file(where.config);
-    if (!config.ok()) return config.status();
-    target.segment.folder = config.value().folder;
-    target.segment.name = config.value().segment;
-    target.config = std::move(config).value();
+    Result<config::Loaded> loaded = config::load_config_file(where.config);
+    if (!loaded.ok()) return loaded.status();
+    target.config = std::move(loaded).value().config;
+    target.segment.folder = target.config->folder;
+    target.segment.name = target.config->segment;
   }
   if (!where.folder.empty()) target.segment.folder = where.folder;
   if (!where.segment.empty()) target.segment.name = where.segment;

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/status.h"
-#include "runtime/config_file.h"
+#include "config/load.h"
 #include "shm/segment.h"
 
 namespace weir::cli {
@@ -25,7 +25,7 @@ struct Where {
 /// The segment to look at, and the file that says more, if one was given.
 struct Target {
   shm::SegmentOptions segment;
-  std::optional<runtime::RuntimeConfig> config;
+  std::optional<config::RuntimeConfig> config;
 };
 
 /// kNotFound or kBadConfig: what is wrong with the file.

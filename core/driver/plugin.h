@@ -34,6 +34,10 @@ class Driver {
   [[nodiscard]] std::string name() const { return table_->name; }
   /// Whether step() may block: such a driver is never used on an event loop or the keeper's poll.
   [[nodiscard]] bool blocks() const { return (table_->flags & WEIR_DRIVER_BLOCKS) != 0; }
+  /// Whether it reads the password that the host gives for a connection.
+  [[nodiscard]] bool takes_password() const {
+    return (table_->flags & WEIR_DRIVER_TAKES_PASSWORD) != 0;
+  }
 
  private:
   class Registry;

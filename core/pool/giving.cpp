@@ -10,6 +10,9 @@ using shm::LineView;
 
 namespace {
 
+// A server answers a goodbye within a few milliseconds. One that takes longer is not waited for.
+constexpr std::uint64_t kCloseSoonNs = 50'000'000;
+
 bool is_elsewhere(const std::optional<Candidate>& who, shm::WorkerId self) {
   return who && who->word.owner_row() != self.row;
 }
@@ -28,23 +31,42 @@ bool Pool::may_give_away(const LineView& view) const {
   if (!elsewhere && !mate) return false;
   if (monotonic_ns() < last_gained_ns_.load(std::memory_order_relaxed) + quantum_ns) return false;
 
-  // As many as wait need room, no more: what is free or on its way to be counts.
-  std::uint32_t closing = 0, free = 0;
-  for (const shm::Word& word : ref().places()) {
-    const PlaceState state = PlaceWord(word.load(std::memory_order_relaxed)).state();
-    closing += state == PlaceState::kClosing ? 1 : 0;
-    free += state == PlaceState::kFree ? 1 : 0;
-  }
-  if (elsewhere && closing + (shm::may_have_permit(ref()) ? free : 0) < view.waiting) return true;
+  // As many as wait elsewhere need room, no more: what is free or about to be counts.
+  const std::uint32_t closing = closing_soon();
+  if (elsewhere && closing + rooms_to_take() < view.waiting - view.waiting_here) return true;
   return mate && closing < view.waiting_mates;
 }
 
-// The waiter of this worker that a connection of ours goes to now: the oldest of the pool, or,
-// while this worker may keep what it has, the oldest of its own.
+// Places that a goodbye is about to free. Not one whose worker stands still, nor one that is being
+// closed in the middle of something: others must not wait for these.
+std::uint32_t Pool::closing_soon() const {
+  const std::uint64_t now = now_ns();
+  std::uint32_t closing = 0;
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    const PlaceWord word(cell(place).load(std::memory_order_relaxed));
+    if (word.state() != PlaceState::kClosing) continue;
+    const shm::PlaceInfo& info = ref().info(place);
+    const bool soon = info.closing_busy.load(std::memory_order_relaxed) == 0 &&
+                      now < info.since_ns.load(std::memory_order_relaxed) + kCloseSoonNs;
+    closing += soon ? 1 : 0;
+  }
+  return closing;
+}
+
+// Free places that somebody could connect in now.
+std::uint32_t Pool::rooms_to_take() const {
+  if (!shm::may_have_permit(ref())) return 0;
+  const auto free = static_cast<std::uint32_t>(
+      std::count_if(ref().places().begin(), ref().places().end(), [](const shm::Word& word) {
+        return PlaceWord(word.load(std::memory_order_relaxed)).state() == PlaceState::kFree;
+      }));
+  return std::min(free, shm::free_turns(ref(), monotonic_ns()));
+}
+
+// The waiter of this worker that a connection of ours goes to now: the oldest of its own, unless
+// this worker owes room to somebody elsewhere, or to another pool of the quota.
 const Candidate* Pool::whom_to_grant(const LineView& view) const {
-  if (!view.oldest_own) return nullptr;
-  const bool own_is_oldest = !is_elsewhere(view.oldest, self());
-  return own_is_oldest || !may_give_away(view) ? &*view.oldest_own : nullptr;
+  return view.oldest_own && !may_give_away(view) ? &*view.oldest_own : nullptr;
 }
 
 // Whether a caller that has just come may take an idle connection here: not past an older waiter of
@@ -81,12 +103,30 @@ void Pool::serve(PlaceIndex place) {
   }
 }
 
+// The same for a place whose connection has been idle: before it is anybody's it is checked, if
+// that is due, by the keeper.
+void Pool::serve_idle(PlaceIndex place) {
+  do {
+    if (!is_wanted()) continue;
+    const Slot& slot = slots_[place];
+    const std::uint64_t now = now_ns();
+    if (is_expired(slot, now)) {
+      start_closing(place, PlaceState::kUsed);
+    } else if (needs_check(slot, now)) {
+      add_check(place);
+    } else {
+      serve(place);
+    }
+    return;
+  } while (set_idle(place) && is_wanted() && take_idle_at(place));
+}
+
 // Idle connections of this worker to those who wait, as many as there are of both.
 void Pool::serve_idle() {
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     if (!is_mine_and(cell(place).load(std::memory_order_relaxed), PlaceState::kIdle)) continue;
     if (!is_wanted()) return;
-    if (take_idle_at(place)) serve(place);
+    if (take_idle_at(place)) serve_idle(place);
   }
 }
 
@@ -100,6 +140,7 @@ void Pool::start_closing(PlaceIndex place, PlaceState from) {
   const bool busy =
       has_session && (slots_[place].connection.condition(WEIR_LOOK_LOCAL) & kBusy) != 0;
   info.closing_busy.store(busy ? 1 : 0, std::memory_order_relaxed);
+  slots_[place].in_hands.store(true);
   move(place, from,
        PlaceState::kClosing);  // false: settled by others; the connection must go anyway
   Job job;
@@ -110,35 +151,39 @@ void Pool::start_closing(PlaceIndex place, PlaceState from) {
   wake_keeper();
 }
 
-// Borrowing: rings the keeper of the worker that has had an idle connection of this pool, or of
-// another pool of the quota, for longest. A wrong guess costs a wake.
-void Pool::ring_whoever_has_idle() const {
-  const auto oldest_idle = [this](const shm::PoolRef& pool) {
-    std::uint32_t row = shm::kNone;
-    std::uint64_t oldest_ns = UINT64_MAX;
-    for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
-      const PlaceWord word(pool.places()[i].load(std::memory_order_relaxed));
-      const bool mine = &pool == &ref() && word.belongs_to(self());
-      if (word.state() != PlaceState::kIdle || mine) continue;
-      const std::uint64_t since = pool.info(i).since_ns.load(std::memory_order_relaxed);
-      if (since < oldest_ns) {
-        oldest_ns = since;
-        row = word.idx();
-      }
-    }
-    return row;
-  };
-  const auto ring = [this](std::uint32_t row) {
-    if (row < parts_.segment.workers().size()) shm::ring(parts_.segment, row);
-    return row != shm::kNone;
-  };
-  if (ring(oldest_idle(ref())) || !ref().has_quota()) return;
-  for (std::uint32_t id = 0; id < parts_.segment.geometry().pools; ++id) {
-    const shm::PoolRow& row = parts_.segment.pools()[id];
-    if (id == ref().id() || row.declared.load() == 0 || row.quota.load() != ref().quota()) continue;
-    const std::optional<shm::PoolRef> mate = shm::PoolRef::find(parts_.segment, id);
-    if (mate && ring(oldest_idle(*mate))) return;
+// Borrowing: rings the keeper of the worker that has had an idle connection of this pool for
+// longest; where nobody has one, of another pool of the quota. That one may stand still: a later
+// ring is for everybody who has one. A wrong guess costs a wake.
+void Pool::ring_whoever_has_idle(bool everybody) const {
+  if (ring_idle_of(ref(), everybody) && !everybody) return;
+  for (const shm::PoolRef& mate : shm::pools_of_quota(ref())) {
+    if (mate.id() != ref().id() && ring_idle_of(mate, everybody) && !everybody) return;
   }
+}
+
+// False: no other worker has an idle one in `pool`.
+bool Pool::ring_idle_of(const shm::PoolRef& pool, bool everybody) const {
+  std::vector<bool> rung(parts_.segment.workers().size());
+  std::uint32_t longest_row = shm::kNone;
+  std::uint64_t longest_since_ns = UINT64_MAX;
+  for (PlaceIndex place = 0; place < pool.capacity(); ++place) {
+    const PlaceWord word(pool.places()[place].load(std::memory_order_relaxed));
+    const bool mine = pool.id() == ref().id() && word.belongs_to(self());
+    if (word.state() != PlaceState::kIdle || mine) continue;
+    if (word.idx() >= parts_.segment.workers().size()) continue;  // impossible; reapers say so
+    if (everybody && !rung[word.idx()]) {
+      rung[word.idx()] = true;
+      shm::ring(parts_.segment, word.idx());
+    }
+    const std::uint64_t since = pool.info(place).since_ns.load(std::memory_order_relaxed);
+    if (since < longest_since_ns) {
+      longest_since_ns = since;
+      longest_row = word.idx();
+    }
+  }
+  if (longest_row == shm::kNone) return false;
+  if (!everybody) shm::ring(parts_.segment, longest_row);
+  return true;
 }
 
 }  // namespace weir::pool

@@ -46,8 +46,8 @@ struct Job {
 
   Kind kind = Kind::kClose;
   shm::PlaceIndex place = 0;
-  shm::PlaceIndex target = 0;     // kConfirm
-  std::uint64_t target_word = 0;  // kConfirm: the lingering word that is asked about
+  shm::PlaceIndex target = 0;     // kConfirm, kCancel: the place that lingers
+  std::uint64_t target_word = 0;  // its word, as it was when this began
   shm::Turn turn{};               // kOpen
   std::uint64_t began_ns = 0;
   Deadline deadline = Deadline::never();

@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "shm/futex.h"
+#include "shm/lingering.h"
 #include "shm/reaper.h"
-#include "shm/turns.h"
 
 namespace weir::pool {
 
@@ -47,9 +47,7 @@ std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
   if (targets != nullptr) targets->clear();
   if (busy_.exchange(true, std::memory_order_acquire)) return next_ns_.load();
   const std::uint64_t now_ns = monotonic_ns();
-  const shm::WorkerId id = membership_.id();
-  const bool settled =
-      membership_.is_valid() && !shm::is_in_its_row(segment_, id.row, id.gen);  // by others
+  const bool settled = membership_.is_valid() && !membership_.is_in_its_row();  // by others
   if (now_ns >= next_second_ns_ || settled) {
     next_second_ns_ = now_ns + kSecond;
     once_a_second(now_ns);
@@ -75,6 +73,9 @@ void Keeper::once_a_second(std::uint64_t now_ns) {
     return;
   }
   const shm::Reaped reaped = shm::reap_if_due(segment_, membership_.id(), now_ns);
+  if (const unsigned places = shm::settle_overdue(segment_, membership_.id(), now_ns)) {
+    log_.info("places_reclaimed", {{"places", places}});
+  }
   if (reaped.anything()) {
     log_.warn("worker_reaped", {{"workers", reaped.workers}, {"places", reaped.places}});
   }

@@ -4,6 +4,7 @@
 
 #include "pool/fork_gate.h"
 #include "pool/pool.h"
+#include "shm/lingering.h"
 
 namespace weir::pool {
 
@@ -15,10 +16,6 @@ constexpr std::uint64_t kSecond = 1'000 * kMillisecond;
 // notice.
 constexpr std::uint64_t kFirstPauseNs = 1 * kMillisecond;
 constexpr std::uint64_t kLongestPauseNs = 20 * kMillisecond;
-// Without anybody to ask: how long a server may need to notice that an idle session's client is
-// gone.
-constexpr milliseconds kLingerIdle{50};
-constexpr milliseconds kLingerUsed{60'000};
 
 std::uint64_t ns_of(milliseconds duration) {
   return static_cast<std::uint64_t>(Nanos(duration).count());
@@ -26,21 +23,6 @@ std::uint64_t ns_of(milliseconds duration) {
 
 Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
   return Deadline::at_ns(now_ns + ns_of(duration));
-}
-
-// Whether the session that lingers may be running something.
-bool may_run(shm::LingerCause cause, const shm::PlaceInfo& info) {
-  switch (cause) {
-    case shm::LingerCause::kIdle:
-      return false;
-    case shm::LingerCause::kUsed:
-      return true;
-    case shm::LingerCause::kOpening:  // once it has a name, on_connect
-      return info.token_size.load(std::memory_order_relaxed) != 0;
-    case shm::LingerCause::kClosing:  // given up in the middle of a statement
-      return info.closing_busy.load(std::memory_order_relaxed) != 0;
-  }
-  return true;
 }
 
 }  // namespace
@@ -57,7 +39,8 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
     tick_second(now_ns);
-    step_jobs(now_ns);  // what the tick began
+    if (!is_valid()) close_unowned();
+    step_jobs(now_ns);  // what these began
   }
   // Who holds something back only until its quantum is over comes back then.
   std::uint64_t next_ns = ticks ? now_ns + kTickNs : next_second_ns_;
@@ -157,6 +140,8 @@ void Pool::finish_job(Job& job, const Status& status) {
       Slot& slot = slots_[job.place];
       book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
       slot.checked_ns = monotonic_ns();
+      if (!status.ok()) replace_all_if_doubtful(slot);
+      slot.in_hands.store(false);
       if (status.ok()) {
         serve(job.place);
       } else {
@@ -168,9 +153,7 @@ void Pool::finish_job(Job& job, const Status& status) {
       finish_confirm(job, status);
       return;
     case Job::Kind::kCancel:
-      if (!status.ok()) {
-        parts_.log.warn("cancel_failed", {{"pool", config_.name}, {"error", status.message()}});
-      }
+      finish_cancel(job, status);
       return;
   }
 }
@@ -179,16 +162,19 @@ void Pool::finish_job(Job& job, const Status& status) {
 // still be there: LINGERING, like a dead worker's.
 void Pool::finish_close(Job& job, const Status& status) {
   Slot& slot = slots_[job.place];
+  const bool had_session = slot.idle_word.load(std::memory_order_relaxed) != 0;
   slot.socket.store(-1);  // first: after the next line the number may be anybody's
   slot.connection = driver::Connection();
   slot.native = nullptr;
   slot.idle_word.store(0, std::memory_order_relaxed);
+  slot.in_hands.store(false);
   book_.add(shm::Counter::kCloses);
   std::uint64_t raw = cell(job.place).load();
   const PlaceWord word(raw);
   if (word.state() != PlaceState::kClosing || !word.belongs_to(self()))
     return;  // settled by others
   if (status.ok()) {
+    if (had_session) shm::note_server_has_room(ref());
     shm::leave_room(ref(), self(), job.place, word);
     return;
   }
@@ -201,13 +187,6 @@ void Pool::finish_close(Job& job, const Status& status) {
 }
 
 // ---- what dead workers left -----------------------------------------------------------------
-
-// How long it may linger when nobody can be asked.
-std::uint64_t Pool::linger_limit_ns(bool may_run) const {
-  if (config_.linger_max) return ns_of(*config_.linger_max);
-  if (!may_run) return ns_of(kLingerIdle);
-  return ns_of(config_.statement_timeout.count() > 0 ? config_.statement_timeout : kLingerUsed);
-}
 
 void Pool::settle(PlaceIndex place, PlaceWord word) {
   if (!shm::settle_lingering(ref(), self(), place, word)) return;
@@ -225,7 +204,7 @@ Pool::Lingering* Pool::due_lingering(PlaceIndex place, std::uint64_t now_ns) {
     seen = Lingering{};
     return nullptr;
   }
-  if (seen.word != word.raw()) seen = Lingering{word.raw(), now_ns, now_ns, 0, 0, false};
+  if (seen.word != word.raw()) seen = Lingering{word.raw(), now_ns, 0, 0, 0};
   return now_ns < seen.next_try_ns ? nullptr : &seen;
 }
 
@@ -236,13 +215,15 @@ void Pool::settle_lingering_places(std::uint64_t now_ns) {
     if (seen == nullptr) continue;
     const PlaceWord word(seen->word);
     const std::string token = ref().info(place).load_token();
-    const bool runs = may_run(word.linger_cause(), ref().info(place));
-    if (runs && !seen->cancelled && !token.empty() && config_.orphans == Orphans::kTerminate) {
+    const bool runs = shm::may_run(ref(), place, word);
+    if (cell(place).load() != seen->word) continue;  // the token may be the next occupant's
+    const bool wants_end = runs && config_.orphans == Orphans::kTerminate;
+    if (wants_end && now_ns >= seen->cancel_after_ns && !token.empty()) {
       // What it was running ends; then the server finds that nobody listens, and ends the session.
-      seen->cancelled = true;
-      add_cancel(token);
+      seen->cancel_after_ns = UINT64_MAX;
+      add_cancel(place, seen->word, token);
     }
-    if (now_ns >= std::max(seen->first_seen_ns, seen->answered_ns) + linger_limit_ns(runs)) {
+    if (now_ns >= shm::lingers_until_ns(ref(), place, word)) {
       settle(place, word);
     } else {
       would_ask |= !token.empty();
@@ -263,6 +244,7 @@ void Pool::settle_lingering_places(std::uint64_t now_ns) {
 // lingers.
 void Pool::ask_over(PlaceIndex spare) {
   asking_.store(true);
+  slots_[spare].in_hands.store(true);
   Job job;
   job.kind = Job::Kind::kConfirm;
   job.place = spare;
@@ -275,7 +257,7 @@ void Pool::ask_over(PlaceIndex spare) {
 Pool::PlaceIndex Pool::next_to_ask_about() const {
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     const Lingering& seen = lingering_[place];
-    const bool asked_lately = monotonic_ns() < seen.answered_ns + seen.pause_ns;
+    const bool asked_lately = monotonic_ns() < seen.asked_ns + seen.pause_ns;
     if (seen.word == 0 || asked_lately || cell(place).load() != seen.word) continue;
     if (!ref().info(place).load_token().empty()) return place;
   }
@@ -283,14 +265,20 @@ Pool::PlaceIndex Pool::next_to_ask_about() const {
 }
 
 void Pool::finish_confirm(Job& job, const Status& status) {
-  if (status.ok() && job.target != kNoPlace) {
+  // An answer, or none because this session cannot ask about that one (it is at another address,
+  // say): either way the next one may be asked about.
+  const bool cannot_ask = status.code() == Code::kNotSupported;
+  const bool fit = status.ok() || (cannot_ask && is_connected(slots_[job.place]));
+  if (fit && job.target != kNoPlace) {
     Lingering& asked = lingering_[job.target];
-    if (job.argument->confirm.gone != 0 && asked.word == job.target_word) {
+    if (status.ok() && job.argument->confirm.gone != 0 && asked.word == job.target_word) {
       settle(job.target, PlaceWord(job.target_word));
     } else {
-      asked.answered_ns = monotonic_ns();
-      asked.pause_ns = std::clamp(asked.pause_ns * 2, kFirstPauseNs, kLongestPauseNs);
-      asked.next_try_ns = asked.answered_ns + asked.pause_ns;
+      asked.asked_ns = monotonic_ns();
+      asked.pause_ns =
+          cannot_ask ? kSecond : std::clamp(asked.pause_ns * 2, kFirstPauseNs, kLongestPauseNs);
+      asked.next_try_ns = asked.asked_ns + asked.pause_ns;
+      if (status.ok()) shm::note_still_there(ref(), job.target);
     }
     if (next_to_ask_about() != kNoPlace) {
       job.started = false;
@@ -300,20 +288,31 @@ void Pool::finish_confirm(Job& job, const Status& status) {
     }
   }
   asking_.store(false);
-  if (status.ok()) {
+  slots_[job.place].in_hands.store(false);
+  if (fit) {
     serve(job.place);
   } else {
     start_closing(job.place, PlaceState::kUsed);
   }
 }
 
-void Pool::add_cancel(const std::string& token) {
+// A request that did not get through is made again after a while.
+void Pool::finish_cancel(const Job& job, const Status& status) {
+  if (status.ok()) return;
+  parts_.log.warn("cancel_failed", {{"pool", config_.name}, {"error", status.message()}});
+  Lingering& asked = lingering_[job.target];
+  if (asked.word == job.target_word) asked.cancel_after_ns = monotonic_ns() + kSecond;
+}
+
+void Pool::add_cancel(PlaceIndex place, std::uint64_t word, const std::string& token) {
   weir_conn_options_t options{};
   options.struct_size = sizeof options;
   Result<driver::Connection> request = driver::Connection::open(parts_.dsn, options);
   if (!request.ok()) return;
   Job job;
   job.kind = Job::Kind::kCancel;
+  job.target = place;
+  job.target_word = word;
   job.own = std::move(request).value();
   job.argument = std::make_unique<Job::Argument>();
   copy_token(token, job.argument->token);
@@ -386,8 +385,11 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
     policy::ConnectionView connection;
     connection.age_ms = ms_since(slot.opened_ns);
     connection.idle_ms = ms_since(slot.idle_since_ns);
-    connection.lifetime_ms =
-        slot.expires_ns == 0 ? 0 : (slot.expires_ns - slot.opened_ns) / kMillisecond;
+    const std::uint64_t expires_ns = slot.expires_ns.load(std::memory_order_relaxed);
+    if (expires_ns != 0) {  // at least 1: 0 is for ever
+      const std::uint64_t life_ns = expires_ns > slot.opened_ns ? expires_ns - slot.opened_ns : 0;
+      connection.lifetime_ms = std::max<std::uint64_t>(life_ns / kMillisecond, 1);
+    }
     connection.checked_ms = ms_since(std::max(slot.checked_ns, slot.idle_since_ns));
     connection.leases = slot.leases;
     const bool keepalive_due =
@@ -398,14 +400,21 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
       start_closing(place, PlaceState::kUsed);
       if (current.idle > 0) --current.idle;
     } else if (eviction == policy::Eviction::kCheck || keepalive_due) {
-      Job job;
-      job.kind = Job::Kind::kCheck;
-      job.place = place;
-      jobs_.add(std::move(job));
+      add_check(place);
     } else {
-      serve(place);
+      serve_idle(place);
     }
   }
+}
+
+// Pings a place that is USED by us and lent to nobody; then it is given on.
+void Pool::add_check(PlaceIndex place) {
+  slots_[place].in_hands.store(true);
+  Job job;
+  job.kind = Job::Kind::kCheck;
+  job.place = place;
+  jobs_.add(std::move(job));
+  wake_keeper();
 }
 
 // Opens ahead of demand, one handshake at a time in each worker, each worker its share.
@@ -460,16 +469,40 @@ void Pool::report_leaks(std::uint64_t now_ns) {
   }
 }
 
+// Without a keeper's thread nobody closes what comes back after close(): a moment is spent on it
+// here, enough for a server to answer a goodbye.
+void Pool::close_here(PlaceIndex place) {
+  if (ticking_ || !keep_once_ || !is_closed()) return;
+  const Deadline patience = Deadline::after(milliseconds(20));
+  const timespec pause{0, 500'000};
+  for (keep_once_(); slots_[place].in_hands.load() && !patience.passed(monotonic_ns());
+       keep_once_()) {
+    nanosleep(&pause, nullptr);
+  }
+}
+
 void Pool::abandon_words() {
   attention_.fetch_or(kClosed);
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
-    Slot& slot = slots_[place];
-    // Not lent: nobody uses it any more. What is lent is closed when it comes back.
-    const bool lent = slot.serial.load() % 2 == 1;
-    const PlaceWord word(cell(place).load());
-    const bool in_progress = word.belongs_to(self()) && word.state() != PlaceState::kIdle;
-    if (slot.socket.load() < 0 || lent || in_progress) continue;
-    start_closing(place, PlaceState::kIdle);
+    // Others may have settled it while it was idle: then nobody here can have taken it.
+    const Slot& slot = slots_[place];
+    const PlaceWord idle(slot.idle_word.load()), word(cell(place).load());
+    const bool settled_idle = idle.raw() != 0 && word.state() == PlaceState::kLingering &&
+                              word.linger_cause() == shm::LingerCause::kIdle &&
+                              word.occ() == idle.occ();
+    if (settled_idle || take_idle_at(place)) start_closing(place, PlaceState::kUsed);
+  }
+}
+
+// Fenced. What others have settled and freed again does not tell whether it was idle: what nobody
+// has had for a second was.
+void Pool::close_unowned() {
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    const Slot& slot = slots_[place];
+    const std::uint64_t serial = slot.serial.load();
+    const bool owned = slot.socket.load() < 0 || slot.in_hands.load() || serial % 2 == 1;
+    if (!owned && unowned_[place] == serial + 1) start_closing(place, PlaceState::kUsed);
+    unowned_[place] = owned ? 0 : serial + 1;
   }
 }
 

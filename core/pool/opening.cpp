@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "driver/password_file.h"
 #include "pool/fork_gate.h"
 #include "pool/pool.h"
 
@@ -100,7 +101,15 @@ Status Pool::begin_connect(const Opening& opening) {
   options.client_name = name.c_str();
   options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
   options.reset_mode = driver_mode(config_.reset);
+  std::string password;
+  if (!config_.password_file.empty()) {
+    Result<std::string> read = driver::read_password_file(config_.password_file);
+    if (!read.ok()) return read.status();
+    password = std::move(read).value();
+    options.password = password.c_str();
+  }
   Result<driver::Connection> made = driver::Connection::open(parts_.dsn, options);
+  driver::wipe(password);
   if (!made.ok()) return made.status();
 
   shm::PlaceInfo& info = ref().info(place);
@@ -111,6 +120,7 @@ Status Pool::begin_connect(const Opening& opening) {
   info.holder_pid.store(parts_.membership.row().pid.load(std::memory_order_relaxed),
                         std::memory_order_relaxed);
   Slot& slot = slots_[place];
+  slot.in_hands.store(true);
   slot.connection = std::move(made).value();
   slot.native = nullptr;
   slot.leases = 0;
@@ -157,7 +167,7 @@ bool Pool::finish_connect(const Job& job) {
   slot.idle_word.store(word.to(PlaceState::kIdle, self()).raw(), std::memory_order_relaxed);
   slot.native = slot.connection.native();
   slot.opened_ns = slot.checked_ns = slot.idle_since_ns = now_ns;
-  slot.expires_ns = expiry(now_ns, config_.max_lifetime);
+  slot.expires_ns.store(expiry(now_ns, config_.max_lifetime), std::memory_order_relaxed);
   shm::PlaceInfo& info = ref().info(job.place);
   info.opened_ns.store(now_ns, std::memory_order_relaxed);
   book_.add(shm::Counter::kConnects);
@@ -166,10 +176,18 @@ bool Pool::finish_connect(const Job& job) {
   ref().row().connect_failures.store(0);
   last_gained_ns_.store(now_ns, std::memory_order_relaxed);
   const bool ours = move(job.place, PlaceState::kOpening, PlaceState::kUsed);
+  slot.in_hands.store(false);
   if (!ours) start_closing(job.place, PlaceState::kOpening);
   shm::return_turn(ref(), job.turn);
   if (is_demanded()) shm::match(ref(), self());
   return ours;
+}
+
+// How long nobody tries again at a full server, by the failures in a row; a close of our own ends
+// it early. What others give up there is found out by trying.
+std::uint64_t Pool::full_pause_ns() const {
+  constexpr std::uint64_t kFirstPauseNs = 20'000'000;
+  return kFirstPauseNs << std::min(ref().row().connect_failures.load(), 5u);
 }
 
 // OPENING -> CLOSING: the server may have begun a session all the same. The turn is free at once.
@@ -180,12 +198,16 @@ void Pool::fail_connect(const Job& job, const Status& status) {
                                      {"place", job.place},
                                      {"code", code_name(status.code())},
                                      {"error", status.message()}});
+  if (status.code() == Code::kServerFull)
+    shm::note_server_full(ref(), monotonic_ns() + full_pause_ns());
   shm::return_turn(ref(), job.turn);
+  const PlaceWord word(cell(job.place).load());
+  slots_[job.place].in_hands.store(false);
   if (slots_[job.place].connection.is_open()) {
     start_closing(job.place, PlaceState::kOpening);
-  } else {
-    shm::leave_room(ref(), self(), job.place, PlaceWord(cell(job.place).load()));
-  }
+  } else if (word.state() == PlaceState::kOpening && word.belongs_to(self())) {
+    shm::leave_room(ref(), self(), job.place, word);
+  }  // else it was settled over our head, and may be somebody else's by now
   if (is_demanded()) shm::match(ref(), self());
 }
 

@@ -37,8 +37,8 @@ std::uint32_t thread_id() {
 }
 
 std::uint32_t bits_to_clean(ResetMode mode) {
-  constexpr std::uint32_t kAlways =
-      WEIR_COND_BROKEN | WEIR_COND_IN_TRANSACTION | WEIR_COND_UNREAD | WEIR_COND_UNEXPECTED;
+  constexpr std::uint32_t kAlways = WEIR_COND_BROKEN | WEIR_COND_IN_TRANSACTION | WEIR_COND_UNREAD |
+                                    WEIR_COND_UNEXPECTED | WEIR_COND_DOUBTFUL;
   return mode == ResetMode::kTransaction ? kAlways : kAlways | WEIR_COND_DIRTY;
 }
 
@@ -71,6 +71,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       book_(parts_.ref, parts_.membership.id()),
       lingering_(parts_.ref.capacity()),
       reported_leases_(parts_.ref.capacity()),
+      unowned_(parts_.ref.capacity()),
       size_{config.min, config.max, config.max_per_worker} {}
 
 Pool::~Pool() = default;
@@ -79,10 +80,9 @@ Pool::~Pool() = default;
 bool Pool::move(PlaceIndex place, PlaceState from, PlaceState to) {
   std::uint64_t raw = cell(place).load();
   while (PlaceWord(raw).state() == from && PlaceWord(raw).belongs_to(self())) {
-    if (cell(place).compare_exchange_weak(raw, PlaceWord(raw).to(to, self()).raw())) {
-      parts_.ref.info(place).since_ns.store(coarse_ns(), std::memory_order_relaxed);
-      return true;
-    }
+    // Since when, before it is so: nobody may take the new state for an old one.
+    parts_.ref.info(place).since_ns.store(coarse_ns(), std::memory_order_relaxed);
+    if (cell(place).compare_exchange_weak(raw, PlaceWord(raw).to(to, self()).raw())) return true;
   }
   return false;
 }
@@ -134,7 +134,7 @@ bool Pool::try_acquire(std::string_view label, Loan& loan) {
   if (place == kNoPlace) return false;
   const std::uint64_t now = now_ns();
   if (needs_check(slots_[place], now)) {
-    put_back(place);
+    serve_idle(place);
     return false;
   }
   lend(place, label, now, loan);
@@ -172,8 +172,9 @@ Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
   job.place = place;
   job.deadline = Deadline::after(config_.connect_timeout);
   job.started = true;
+  slot.in_hands.store(true);
   const bool connected = is_connected(slot);
-  if (connected && deadline.passed(monotonic_ns())) return Check::kGood;
+  if (connected && deadline.passed(monotonic_ns())) return checked(place, true);
   Status status = connected ? slot.connection.start(WEIR_OP_PING, nullptr, job.deadline)
                             : Status(Code::kConnectionBroken, "the server hung up");
   while (status.ok()) {
@@ -187,9 +188,18 @@ Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
     driver::poll_until(slot.connection.fd(), job.wants, job.deadline.earlier_of(deadline));
   }
   book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
+  if (!status.ok()) replace_all_if_doubtful(slot);
   slot.checked_ns = coarse_ns();
-  slot.idle_since_ns = slot.checked_ns;
-  return status.ok() ? Check::kGood : Check::kBad;
+  return checked(place, status.ok());
+}
+
+// Out of the hands of who checked it. One that was settled over our head meanwhile must not be
+// lent.
+Pool::Check Pool::checked(PlaceIndex place, bool good) {
+  slots_[place].in_hands.store(false);
+  const PlaceWord word(cell(place).load());
+  const bool ours = word.state() == PlaceState::kUsed && word.belongs_to(self());
+  return good && ours ? Check::kGood : Check::kBad;
 }
 
 // An idle connection of this worker, checked if it idled for long; nullopt if there is none.
@@ -221,6 +231,10 @@ Status Pool::is_open() const {
                                       ": this worker could not prove that it lives and starts "
                                       "anew; try again");
   }
+  if (!parts_.membership.is_in_its_row()) {
+    wake_keeper();  // it fences this worker
+    return Status(Code::kNotOpen, pool + ": this worker was believed dead; try again");
+  }
   if (is_closed()) return Status(Code::kClosed, pool + ": closed");
   return parts_.segment.usable();
 }
@@ -246,11 +260,12 @@ Result<Loan> Pool::acquire(const Request& request) {
       loan = wait_in_line(request, started_ns);
     }
     // The server is full though our quota is not: somebody else's sessions, or one of ours that it
-    // has not quite let go of. Or what we took was settled over our head. Worth another try while
-    // there is time.
+    // has not quite let go of; then the line is where to wait. Or what we took was settled over our
+    // head. Worth another try while there is time.
     if (loan.ok()) return loan;
     const Code code = loan.status().code();
-    if (code != Code::kServerFull && code != Code::kNotOpen) return loan;
+    if (code == Code::kServerFull && !request.deadline.passed(monotonic_ns())) continue;
+    if (code != Code::kNotOpen) return loan;
     const Deadline retry = Deadline::after(pause);
     if (request.deadline.passed(retry.ns())) return loan;
     const timespec wait{0, static_cast<long>(Nanos(pause).count())};
@@ -274,6 +289,10 @@ Status Pool::not_available(Code code, const Request& request, std::uint64_t star
 
 Status Pool::too_late(const Request& request, std::uint64_t started_ns, std::string_view why) {
   book_.add(shm::Counter::kTimeouts);
+  if (shm::is_server_full(ref(), monotonic_ns())) {
+    return not_available(Code::kServerFull, request, started_ns,
+                         "the server takes no more sessions, though the quota allows them");
+  }
   return not_available(Code::kTimeout, request, started_ns, why);
 }
 
@@ -305,13 +324,35 @@ bool Pool::make_clean(Slot& slot, std::uint32_t condition) {
   book_.add(status.ok() ? shm::Counter::kResets : shm::Counter::kResetFailures);
   if (!status.ok()) {
     parts_.log.warn("reset_failed", {{"pool", config_.name}, {"error", status.message()}});
+    replace_all_if_doubtful(slot);
   }
   return status.ok();
 }
 
-// More are idle on the machine than `keep`. Scans, so only where a pool has an overflow at all.
+// A session of ours failed because its server is no longer one that the DSN asks for: the others of
+// this worker were opened to the same one. They go when they are next looked at: what is idle now,
+// what is lent when it is lent again.
+void Pool::replace_all_if_doubtful(Slot& failed) {
+  if ((failed.connection.condition(WEIR_LOOK_LOCAL) & WEIR_COND_DOUBTFUL) == 0) return;
+  const std::uint64_t now_ns = coarse_ns();
+  std::uint32_t replaced = 0;
+  for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
+    Slot& slot = slots_[place];
+    const PlaceWord word(cell(place).load(std::memory_order_relaxed));
+    const bool is_open = word.state() == PlaceState::kIdle || word.state() == PlaceState::kUsed;
+    if (&slot == &failed || !is_open || !word.belongs_to(self()) || is_expired(slot, now_ns))
+      continue;
+    slot.expires_ns.store(now_ns, std::memory_order_relaxed);
+    ++replaced;
+  }
+  if (replaced == 0) return;
+  parts_.log.warn("server_changed", {{"pool", config_.name}, {"replaced", replaced}});
+}
+
+// More are idle on the machine than `keep`, and nobody waits for this one. Scans, so only where a
+// pool has an overflow at all.
 bool Pool::is_overflow() const {
-  if (!has_overflow_) return false;
+  if (!has_overflow_ || is_wanted()) return false;
   const auto idle = static_cast<std::uint32_t>(
       std::count_if(ref().places().begin(), ref().places().end(), [](const shm::Word& word) {
         return PlaceWord(word.load(std::memory_order_relaxed)).state() == PlaceState::kIdle;
@@ -322,7 +363,9 @@ bool Pool::is_overflow() const {
 // Idle first, and then one load of demand: a waiter that this releaser does not see has raised it
 // before it looked, and finds the place idle. The other order loses wake-ups.
 void Pool::put_back(PlaceIndex place) {
-  if (set_idle(place) && is_demanded() && is_wanted() && take_idle_at(place)) serve(place);
+  if (!set_idle(place) || !is_demanded() || !is_wanted() || !take_idle_at(place)) return;
+  if (validate_after_ns_ == 0) return serve_idle(place);
+  serve(place);
 }
 
 bool Pool::try_release(const Loan& loan) {
@@ -354,6 +397,7 @@ Status Pool::release(const Loan& loan) {
   if (!clean || !is_valid() || is_closed() || is_overflow()) {
     slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
     start_closing(loan.place, PlaceState::kUsed);
+    close_here(loan.place);
   } else if ((attention_.fetch_and(~kSpareWanted) & kSpareWanted) != 0) {
     slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
     slot.idle_since_ns = now_ns();
@@ -369,6 +413,7 @@ Status Pool::discard(const Loan& loan) {
   WEIR_TRY(check_out(loan));
   slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
   start_closing(loan.place, PlaceState::kUsed);
+  close_here(loan.place);
   return Status();
 }
 

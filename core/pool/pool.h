@@ -16,6 +16,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -29,9 +30,9 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "config/pool_config.h"
 #include "driver/connection.h"
 #include "policy/policy.h"
-#include "pool/config.h"
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
@@ -43,6 +44,11 @@
 #include "shm/worker_table.h"
 
 namespace weir::pool {
+
+using config::Orphans;
+using config::PoolConfig;
+using config::ResetMode;
+using std::chrono::milliseconds;
 
 /// A connection on loan, as the pool knows it. Worth nothing once given back.
 struct Loan {
@@ -118,7 +124,8 @@ class Pool {
   static constexpr std::uint64_t kTickNs = 10'000'000;
   /// What to poll between two keep(): sockets of the operations in progress.
   void add_poll_targets(std::vector<PollTarget>& targets);
-  /// This worker can no longer prove that it lives: closes all it has, whatever the words say.
+  /// This worker can no longer prove that it lives: from now on nothing is lent; what is idle is
+  /// closed, what is lent or being worked with when that ends.
   void abandon_words();
 
  private:
@@ -129,11 +136,10 @@ class Pool {
   // What this worker has seen of a place that lingers.
   struct Lingering {
     std::uint64_t word = 0;
-    std::uint64_t first_seen_ns = 0;
     std::uint64_t next_try_ns = 0;
-    std::uint64_t answered_ns = 0;  // when the server last said that it is still there
-    std::uint64_t pause_ns = 0;
-    bool cancelled = false;
+    std::uint64_t asked_ns = 0;  // when the server was last asked about it
+    std::uint64_t pause_ns = 0;  // from then on
+    std::uint64_t cancel_after_ns = 0;
   };
 
   // -- pool.cpp
@@ -169,16 +175,21 @@ class Pool {
   // Zero is told apart: the two clocks that stamps come from differ by a few milliseconds.
   [[nodiscard]] bool needs_check(const Slot& slot, std::uint64_t now_ns) const {
     if (is_expired(slot, now_ns) || validate_after_ns_ == 0) return true;
-    return now_ns >= slot.idle_since_ns && now_ns - slot.idle_since_ns >= validate_after_ns_;
+    const auto is_due = [&](std::uint64_t since) {
+      return now_ns >= since && now_ns - since >= validate_after_ns_;
+    };
+    return is_due(slot.idle_since_ns) && is_due(slot.checked_ns);
   }
   static bool is_expired(const Slot& slot, std::uint64_t now_ns) {
-    return slot.expires_ns != 0 && now_ns >= slot.expires_ns;
+    const std::uint64_t expires_ns = slot.expires_ns.load(std::memory_order_relaxed);
+    return expires_ns != 0 && now_ns >= expires_ns;
   }
   void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
   Loan lend(PlaceIndex place, std::string_view label);
   static bool is_connected(Slot& slot);
   enum class Check { kGood, kBad, kLate };
   Check check(PlaceIndex place, Deadline deadline);
+  Check checked(PlaceIndex place, bool good);
   Result<std::optional<Loan>> lend_idle(const Request& request, std::uint64_t started_ns);
   [[nodiscard]] bool is_lent(const Loan& loan) {
     return loan.place < ref().capacity() && loan.serial % 2 == 1 &&
@@ -186,6 +197,7 @@ class Pool {
   }
   Status check_out(const Loan& loan);
   bool make_clean(Slot& slot, std::uint32_t condition);
+  void replace_all_if_doubtful(Slot& failed);
   void give_back(const Loan& loan);
   [[nodiscard]] bool is_overflow() const;
   [[nodiscard]] Status is_open() const;
@@ -212,9 +224,13 @@ class Pool {
   [[nodiscard]] bool is_wanted() const;
   void put_back(PlaceIndex place);
   void serve(PlaceIndex place);
+  void serve_idle(PlaceIndex place);
   void serve_idle();
   void start_closing(PlaceIndex place, PlaceState from);
-  void ring_whoever_has_idle() const;
+  [[nodiscard]] std::uint32_t closing_soon() const;
+  [[nodiscard]] std::uint32_t rooms_to_take() const;
+  void ring_whoever_has_idle(bool everybody) const;
+  bool ring_idle_of(const shm::PoolRef& pool, bool everybody) const;
 
   // -- waiting.cpp
   Result<Loan> wait_in_line(const Request& request, std::uint64_t started_ns);
@@ -234,6 +250,7 @@ class Pool {
   Result<Loan> connect(const Opening& opening, const Request& request, std::uint64_t started_ns);
   bool finish_connect(const Job& job);
   void fail_connect(const Job& job, const Status& status);
+  [[nodiscard]] std::uint64_t full_pause_ns() const;
   [[nodiscard]] Status breaker_says() const;
 
   // -- keeping.cpp
@@ -245,11 +262,14 @@ class Pool {
   void step_jobs(std::uint64_t now_ns);
   void finish_job(Job& job, const Status& status);
   void finish_close(Job& job, const Status& status);
-  [[nodiscard]] std::uint64_t linger_limit_ns(bool may_run) const;
   void settle(PlaceIndex place, PlaceWord word);
   Lingering* due_lingering(PlaceIndex place, std::uint64_t now_ns);
   void settle_lingering_places(std::uint64_t now_ns);
-  void add_cancel(const std::string& token);
+  void add_check(PlaceIndex place);
+  void close_here(PlaceIndex place);
+  void close_unowned();
+  void add_cancel(PlaceIndex place, std::uint64_t word, const std::string& token);
+  void finish_cancel(const Job& job, const Status& status);
   void ask_over(PlaceIndex spare);
   [[nodiscard]] PlaceIndex next_to_ask_about() const;
   void finish_confirm(Job& job, const Status& status);
@@ -296,6 +316,7 @@ class Pool {
   std::uint64_t quiet_after_ns_ = 0;  // nothing lent for a second: nobody needs the tick
   std::vector<Lingering> lingering_;
   std::vector<std::uint64_t> reported_leases_;  // per place: the lease a leak was reported for
+  std::vector<std::uint64_t> unowned_;          // fenced, per place: serial + 1 when last seen so
   mutable std::minstd_rand jitter_{std::random_device{}()};
   policy::SizeDecision size_;
   std::uint64_t next_second_ns_ = 0;

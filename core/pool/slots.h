@@ -22,8 +22,12 @@ struct alignas(64) Slot {
   // load right behind a compare-and-swap of the same word waits for it (7 ns of 19 for a pair).
   std::atomic<std::uint64_t> idle_word{0};
   std::atomic<std::uint64_t> serial{0};  // counts lendings and returns: odd while lent
+  // Somebody who is no leaseholder works with the connection, and sees to what becomes of it: a
+  // caller who connects or checks, or a job.
+  std::atomic<bool> in_hands{false};
   std::uint64_t opened_ns = 0;
-  std::uint64_t expires_ns = 0;  // 0: never
+  // 0: never. Also written by whoever finds that the server of them all is not what it was.
+  std::atomic<std::uint64_t> expires_ns{0};
   std::uint64_t idle_since_ns = 0;
   std::uint64_t checked_ns = 0;  // when it last answered
   std::uint64_t leases = 0;      // since opened

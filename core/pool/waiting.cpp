@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pool/pool.h"
+#include "shm/lingering.h"
 #include "shm/reaper.h"
 
 namespace weir::pool {
@@ -21,8 +22,10 @@ constexpr std::uint64_t kTickRestNs = 50'000'000;
 constexpr std::uint32_t kFirst = 4;
 // A giver is between claiming and offering for well below a microsecond unless it stopped or died.
 constexpr std::uint64_t kClaimPatienceNs = 1'000'000;
-// Every so many ticks a waiter reminds whoever has idle connections.
+// Every so many ticks a waiter reminds the one that has had an idle connection for longest; every
+// so many everybody that has one.
 constexpr unsigned kRingEvery = 5;
+constexpr unsigned kRingAllEvery = 25;
 
 }  // namespace
 
@@ -33,6 +36,7 @@ void Pool::tick() {
   shm::raise_demand(ref());
   if (parts_.membership.is_sound()) {
     shm::reap_if_due(parts_.segment, self(), now_ns);
+    shm::settle_overdue(parts_.segment, self(), now_ns);
   } else {
     wake_keeper();  // it fences this worker
   }
@@ -60,7 +64,7 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
 
   shm::match(ref(), self());
   serve_idle();
-  ring_whoever_has_idle();
+  ring_whoever_has_idle(false);
   std::uint64_t next_tick_ns = monotonic_ns() + kTickFirstNs;
   std::uint64_t claimed_inc = UINT64_MAX, claimed_since_ns = 0;
   unsigned ticks = 0;
@@ -137,9 +141,9 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
       continue;
     }
     if (now_ns >= next_tick_ns) {
-      tick();
       waiter.set_local_only(at_worker_cap());
-      if (++ticks % kRingEvery == 0) ring_whoever_has_idle();
+      tick();
+      if (++ticks % kRingEvery == 0) ring_whoever_has_idle(ticks % kRingAllEvery == 0);
       next_tick_ns = monotonic_ns() + (waiter.ahead() < kFirst ? kTickFirstNs : kTickRestNs);
       continue;  // something may have come of it
     }

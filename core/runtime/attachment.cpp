@@ -10,11 +10,11 @@ namespace {
 
 // A segment made by us has room for twice what our configuration may open, for others and for
 // growth.
-shm::Geometry geometry_for(const RuntimeConfig& config) {
+shm::Geometry geometry_for(const config::RuntimeConfig& config) {
   shm::Geometry geometry;
   std::uint64_t places = 0, permits = 0;
-  for (const pool::PoolConfig& pool : config.pools) places += std::uint64_t{2} * pool.max;
-  for (const pool::QuotaConfig& quota : config.quotas) permits += std::uint64_t{2} * quota.limit;
+  for (const config::PoolConfig& pool : config.pools) places += std::uint64_t{2} * pool.max;
+  for (const config::QuotaConfig& quota : config.quotas) permits += std::uint64_t{2} * quota.limit;
   const auto clamp = [](std::uint64_t wanted, std::uint32_t least) {
     return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(wanted, least, 16383));
   };
@@ -23,7 +23,19 @@ shm::Geometry geometry_for(const RuntimeConfig& config) {
   return geometry;
 }
 
-shm::PoolDeclaration declaration_of(const pool::PoolConfig& config, const driver::Dsn& dsn,
+shm::OnConflict how(config::OnConflict on_conflict) {
+  switch (on_conflict) {
+    case config::OnConflict::kReplace:
+      return shm::OnConflict::kReplace;
+    case config::OnConflict::kRefuse:
+      return shm::OnConflict::kRefuse;
+    case config::OnConflict::kKeep:
+      break;
+  }
+  return shm::OnConflict::kKeep;
+}
+
+shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driver::Dsn& dsn,
                                     std::uint32_t quota) {
   shm::PoolDeclaration declaration;
   declaration.name = config.name;
@@ -37,6 +49,9 @@ shm::PoolDeclaration declaration_of(const pool::PoolConfig& config, const driver
   declaration.connect_concurrency = config.connect_concurrency;
   declaration.connect_timeout_ms = static_cast<std::uint32_t>(config.connect_timeout.count());
   declaration.permit_quantum_ms = static_cast<std::uint32_t>(config.permit_quantum.count());
+  declaration.linger_idle_ms = static_cast<std::uint32_t>(config.linger_idle().count());
+  declaration.linger_used_ms = static_cast<std::uint32_t>(config.linger_used().count());
+  declaration.on_conflict = how(config.on_conflict);
   return declaration;
 }
 
@@ -48,7 +63,7 @@ void warn_of(Log& log, const char* kind, const std::string& name, const shm::Dec
 
 }  // namespace
 
-Result<std::unique_ptr<Attachment>> Attachment::make(const RuntimeConfig& config,
+Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig& config,
                                                      const std::deque<driver::Dsn>& dsns,
                                                      Log& log) {
   auto made = std::unique_ptr<Attachment>(new Attachment());
@@ -65,15 +80,16 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const RuntimeConfig& config
   const shm::WorkerId self = made->membership_->id();
 
   std::vector<std::pair<std::string, std::uint32_t>> quotas;
-  for (const pool::QuotaConfig& quota : config.quotas) {
-    const auto declared = shm::declare_quota(*made->segment_, self, {quota.name, quota.limit});
+  for (const config::QuotaConfig& quota : config.quotas) {
+    const auto declared = shm::declare_quota(*made->segment_, self,
+                                             {quota.name, quota.limit, how(quota.on_conflict)});
     if (!declared.ok()) return declared.status();
     warn_of(log, "quota", quota.name, declared.value());
     quotas.emplace_back(quota.name, declared.value().row);
   }
   std::vector<pool::Pool*> pools;
   for (std::size_t i = 0; i < config.pools.size(); ++i) {
-    const pool::PoolConfig& pool = config.pools[i];
+    const config::PoolConfig& pool = config.pools[i];
     const auto quota = std::find_if(quotas.begin(), quotas.end(),
                                     [&](const auto& one) { return one.first == pool.quota; });
     const auto declared = shm::declare_pool(

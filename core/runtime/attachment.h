@@ -13,10 +13,10 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "config/runtime_config.h"
 #include "driver/plugin.h"
 #include "pool/keeper.h"
 #include "pool/pool.h"
-#include "runtime/config_file.h"
 #include "shm/segment.h"
 #include "shm/worker_table.h"
 
@@ -26,7 +26,7 @@ class Attachment {
  public:
   /// Opens the segment, joins it, declares the quotas and pools of `config` (dsns[i] is pool i's).
   /// All arguments outlive the attachment. Starts no thread. Does file system calls.
-  static Result<std::unique_ptr<Attachment>> make(const RuntimeConfig& config,
+  static Result<std::unique_ptr<Attachment>> make(const config::RuntimeConfig& config,
                                                   const std::deque<driver::Dsn>& dsns, Log& log);
   ~Attachment();
   /// Stops the keeper and leaves the segment. What remains only knows that its leases are not good.

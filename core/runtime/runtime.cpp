@@ -6,8 +6,9 @@
 
 #include <algorithm>
 
+#include "config/load.h"
+#include "driver/plugin_path.h"
 #include "pool/fork_gate.h"
-#include "runtime/plugin_path.h"
 
 namespace weir::runtime {
 
@@ -28,15 +29,17 @@ Registry& registry() {
 }
 
 std::string key_of(const OpenOptions& options) {
-  if (!options.config_text.empty()) return "text:" + options.config_text;
-  const std::unique_ptr<char, decltype(&free)> real(realpath(options.config_path.c_str(), nullptr),
-                                                    &free);
-  return "file:" + (real ? std::string(real.get()) : options.config_path);
+  if (options.config_text) return "text:" + *options.config_text;
+  const std::string path =
+      options.config_path ? *options.config_path : config::default_config_path();
+  if (path.empty()) return "environment";
+  const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
+  return "file:" + (real ? std::string(real.get()) : path);
 }
 
 }  // namespace
 
-Runtime::Runtime(std::string key, RuntimeConfig config, const OpenOptions& options)
+Runtime::Runtime(std::string key, config::RuntimeConfig config, const OpenOptions& options)
     : key_(std::move(key)),
       config_(std::move(config)),
       no_threads_(options.no_threads),
@@ -49,9 +52,9 @@ Runtime::Runtime(std::string key, RuntimeConfig config, const OpenOptions& optio
 }
 
 Result<Runtime*> Runtime::open(const OpenOptions& options) {
-  if (options.config_path.empty() == options.config_text.empty()) {
+  if (options.config_path && options.config_text) {
     return Status(Code::kBadArgument,
-                  "weir_open: exactly one of config_path and config_text expected");
+                  "weir_open: one of config_path and config_text expected, found both");
   }
   const std::string key = key_of(options);
   const MutexLock lock(registry().mutex);
@@ -71,18 +74,26 @@ Result<Runtime*> Runtime::open(const OpenOptions& options) {
 }
 
 Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& options) {
-  Result<RuntimeConfig> config = options.config_text.empty()
-                                     ? load_config_file(options.config_path)
-                                     : parse_config(options.config_text, "weir.toml");
-  if (!config.ok()) return config.status();
-  std::unique_ptr<Runtime> runtime(new Runtime(key, std::move(config).value(), options));
+  Result<config::Loaded> loaded =
+      options.config_text   ? config::load_config_text(*options.config_text, "weir.toml")
+      : options.config_path ? config::load_config_file(*options.config_path)
+                            : config::load_config("");
+  if (!loaded.ok()) return loaded.status();
+  std::unique_ptr<Runtime> runtime(new Runtime(key, std::move(loaded.value().config), options));
+  for (const std::string& note : loaded.value().notes) {
+    runtime->log_.info("config_note", {{"note", note}});
+  }
   std::vector<std::string> folders = runtime->config_.plugin_path;
-  if (folders.empty()) folders = default_plugin_path();
+  if (folders.empty()) folders = driver::default_plugin_path();
   // A loaded driver may log as long as the process lives, whoever opened first.
   static auto* const driver_log = new Log(options.log, options.log_context, options.log_level);
-  for (const pool::PoolConfig& pool : runtime->config_.pools) {
+  for (const config::PoolConfig& pool : runtime->config_.pools) {
     const auto driver = driver::Driver::load(pool.driver, folders, *driver_log);
     if (!driver.ok()) return Status(driver.status()).in("pool " + pool.name);
+    if (!pool.password_file.empty() && !driver.value()->takes_password()) {
+      return Status(Code::kNotSupported, "pool " + pool.name + ": password_file: the driver " +
+                                             pool.driver + " takes no password from a file");
+    }
     auto dsn = driver::Dsn::parse(*driver.value(), pool.dsn);
     if (!dsn.ok()) return Status(dsn.status()).in("pool " + pool.name);
     runtime->dsns_.push_back(std::move(dsn).value());
@@ -112,7 +123,7 @@ Status Runtime::shut_down() {
   if (attachment != nullptr) {
     attachment->close();
     std::chrono::milliseconds patience(0);
-    for (const pool::PoolConfig& pool : config_.pools)
+    for (const config::PoolConfig& pool : config_.pools)
       patience = std::max(patience, pool.close_timeout);
     const Deadline deadline = Deadline::after(patience);
     while (!attachment->is_empty() && !deadline.passed(monotonic_ns())) {

@@ -10,15 +10,16 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "config/runtime_config.h"
 #include "driver/plugin.h"
 #include "runtime/attachment.h"
-#include "runtime/config_file.h"
 
 namespace weir::runtime {
 
@@ -32,8 +33,9 @@ struct PoolHandle {
 };
 
 struct OpenOptions {
-  std::string config_path;  // one of the two
-  std::string config_text;
+  // At most one of the two; neither: as config::load_config("") finds it.
+  std::optional<std::string> config_path;
+  std::optional<std::string> config_text;
   Log::Sink log = nullptr;
   void* log_context = nullptr;
   LogLevel log_level = LogLevel::kInfo;
@@ -58,7 +60,7 @@ class Runtime {
   Result<std::uint64_t> keep();
 
  private:
-  Runtime(std::string key, RuntimeConfig config, const OpenOptions& options);
+  Runtime(std::string key, config::RuntimeConfig config, const OpenOptions& options);
   static Result<Runtime*> make(const std::string& key, const OpenOptions& options);
   static void install_fork_handlers();
   static void before_fork();
@@ -68,7 +70,7 @@ class Runtime {
   Status shut_down();
 
   const std::string key_;
-  const RuntimeConfig config_;
+  const config::RuntimeConfig config_;
   const bool no_threads_;
   Log log_;
   std::deque<driver::Dsn> dsns_;    // one per pool; constant after make()

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "host.h"
 #include "wait.h"
 
 namespace weir::postgres {
@@ -37,6 +38,7 @@ PGconn* Connecting::start(const Dsn& dsn, const SessionOptions& options) {
   if (!client_name.empty()) add("fallback_application_name", client_name.c_str());
   for (const auto& [keyword, value] : dsn.given()) add(keyword.c_str(), value.c_str());
   if (options.statement_timeout_ms != 0) add("options", startup.c_str());
+  if (options.password) add("password", options.password->c_str());
   add(nullptr, nullptr);
 
   conn_ = PQconnectStartParams(keywords.data(), values.data(), 0);
@@ -72,7 +74,7 @@ std::optional<SessionToken> Connecting::token() const {
   const auto address = server_address(conn_);
   const std::int32_t pid = PQbackendPID(conn_);
   if (!address || pid <= 0) return std::nullopt;
-  SessionToken token{pid, std::nullopt, *address};
+  SessionToken token{pid, std::nullopt, host::now_ns(), *address};
   const auto key = trace_.key();
   if (key && key->pid == pid) token.cancel_key = key->key;
   return token;

@@ -22,6 +22,7 @@ namespace weir::postgres {
 struct SessionOptions {
   std::string client_name;  // unless DSN or PGAPPNAME name another
   std::uint32_t statement_timeout_ms = 0;
+  std::optional<std::string> password{};  // before the DSN's, PGPASSWORD's and the password file's
 };
 
 class Connecting {

@@ -57,7 +57,8 @@ std::string without_quotes_of(std::string_view text, const std::string& complain
   // Single characters are libpq's own: `missing "=" after "..."`. The piece may hold quotes itself,
   // so all from the first quote of something longer up to the last quote is it.
   std::size_t first = complaint.find('"');
-  while (first != std::string::npos && first + 2 < complaint.size() && complaint[first + 2] == '"') {
+  while (first != std::string::npos && first + 2 < complaint.size() &&
+         complaint[first + 2] == '"') {
     first = complaint.find('"', first + 3);
   }
   const std::size_t last = complaint.rfind('"');
@@ -310,6 +311,10 @@ bool Dsn::parse(const char* text, Dsn* dsn, Failure* failure) {
   dsn->identity_ = identity_of(*resolved);
   dsn->fingerprint_ = fingerprint_of(resolved->options);
   dsn->effective_ = resolved->options;
+  const std::string wanted = dsn->effective("target_session_attrs");
+  dsn->writable_ = wanted == "read-write" ? Writable::kReadWrite
+                   : wanted == "primary"  ? Writable::kPrimary
+                                          : Writable::kNotAsked;
   dsn->given_ = std::move(given);
   return true;
 }

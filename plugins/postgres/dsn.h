@@ -18,6 +18,13 @@ namespace weir::postgres {
 /// libpq's connection options: keyword and value, in libpq's order, only those that have a value.
 using Options = std::vector<std::pair<std::string, std::string>>;
 
+/// What a server must be for a session that may write (target_session_attrs).
+enum class Writable {
+  kNotAsked,
+  kReadWrite,  // "read-write": a session there can write as it begins
+  kPrimary,    // "primary": it is not in recovery
+};
+
 class Dsn {
  public:
   /// On failure false, and *failure (WEIR_BAD_CONFIG) names the part that is wrong, without
@@ -28,6 +35,9 @@ class Dsn {
   [[nodiscard]] const Options& given() const { return given_; }
   /// The value of an option after environment, service file and defaults; empty if there is none.
   [[nodiscard]] std::string effective(const std::string& keyword) const;
+
+  /// Whether the string asks for a server that can be written to.
+  [[nodiscard]] Writable writable() const { return writable_; }
 
   /// For people: where and as whom, without anything that could be secret.
   [[nodiscard]] const std::string& display() const { return display_; }
@@ -42,6 +52,7 @@ class Dsn {
   std::string display_;
   std::string identity_;
   std::uint64_t fingerprint_ = 0;
+  Writable writable_ = Writable::kNotAsked;
 };
 
 }  // namespace weir::postgres

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -89,14 +90,16 @@ std::int32_t open_conn(const weir_dsn_t* dsn, const weir_conn_options_t* options
                        weir_conn_t** conn, weir_error_t* error) {
   return guarded(error, [&] {
     if (dsn == nullptr || options == nullptr || conn == nullptr ||
-        options->struct_size < sizeof(weir_conn_options_t)) {
+        options->struct_size < offsetof(weir_conn_options_t, password)) {  // as of ABI 1.0
       return report({WEIR_BAD_ARGUMENT, "postgres: open_conn: an argument is missing", {}}, error);
     }
     if (options->reset_mode < WEIR_RESET_TRACKED || options->reset_mode > WEIR_RESET_TRANSACTION) {
       return report({WEIR_BAD_ARGUMENT, "postgres: open_conn: unknown reset mode", {}}, error);
     }
     const char* const name = options->client_name != nullptr ? options->client_name : "";
-    *conn = new weir_conn(dsn->dsn, {name, options->statement_timeout_ms},
+    SessionOptions wanted{name, options->statement_timeout_ms, std::nullopt};
+    if (WEIR_HAS_FIELD(options, weir_conn_options_t, password)) wanted.password = options->password;
+    *conn = new weir_conn(dsn->dsn, std::move(wanted),
                           static_cast<weir_reset_mode>(options->reset_mode));
     return static_cast<std::int32_t>(WEIR_OK);
   });
@@ -167,7 +170,7 @@ extern "C" const weir_driver_t* weir_driver_entry(void) {
       .abi_major = WEIR_DRIVER_ABI_MAJOR,
       .abi_minor = WEIR_DRIVER_ABI_MINOR,
       .struct_size = sizeof(weir_driver_t),
-      .flags = 0,
+      .flags = WEIR_DRIVER_TAKES_PASSWORD,
       .name = "postgres",
       .version = driver::version(),
       .init = driver::init,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <string_view>
 
@@ -10,9 +11,10 @@ namespace {
 
 // A role without pg_read_all_stats sees neither backend_type nor state of others; what is no client
 // of a database then shows by having no user or no database.
-#define WEIR_CLIENT_SESSIONS                                               \
-  "FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'" \
-  " OR (backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL)"
+#define WEIR_IS_CLIENT_SESSION          \
+  "(backend_type = 'client backend' OR" \
+  " (backend_type IS NULL AND datid IS NOT NULL AND usesysid IS NOT NULL))"
+#define WEIR_CLIENT_SESSIONS "FROM pg_catalog.pg_stat_activity WHERE " WEIR_IS_CLIENT_SESSION
 
 bool has_shape(const PGresult* result, int least_rows, int columns) {
   return result != nullptr && PQntuples(result) >= least_rows && PQnfields(result) == columns;
@@ -48,6 +50,19 @@ const char* const kLimitsStatement =
     " + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0),"
     " (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = session_user),"
     " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())";
+
+// As libpq finds it out when it connects (fe-connect.c, CONNECTION_CHECK_WRITABLE and _STANDBY).
+const char* read_only_statement(Writable asked) {
+  return asked == Writable::kPrimary
+             ? "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'on' ELSE 'off' END"
+             : "SHOW transaction_read_only";
+}
+
+bool read_read_only(const PGresult* result, bool* is_read_only) {
+  if (!has_shape(result, 1, 1)) return false;
+  *is_read_only = text_at(result, 0, 0) == "on";
+  return true;
+}
 
 bool read_limits(const PGresult* result, weir_server_limits_t* limits) {
   if (!has_shape(result, 1, 4)) return false;
@@ -106,10 +121,16 @@ bool read_sessions(const PGresult* result, const weir_sessions_t* sessions) {
   return true;
 }
 
-std::string gone_statement(std::int32_t pid) {
+std::string gone_statement(std::int32_t pid, std::chrono::milliseconds age) {
+  // Two clocks are compared, and the server's may be set: only one that is younger by far is
+  // another.
+  constexpr std::chrono::milliseconds kClocksMayDiffer = std::chrono::minutes(1);
+  const auto least_age = std::max(age - kClocksMayDiffer, std::chrono::milliseconds(0));
   return "SELECT pg_catalog.pg_backend_pid(),"
-         " EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = " +
-         std::to_string(pid) + ")";
+         " EXISTS (SELECT " WEIR_CLIENT_SESSIONS " AND pid = " +
+         std::to_string(pid) +
+         " AND (backend_start IS NULL OR backend_start < clock_timestamp() - interval '" +
+         std::to_string(least_age.count()) + " milliseconds'))";
 }
 
 bool read_gone(const PGresult* result, GoneAnswer* answer) {

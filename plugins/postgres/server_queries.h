@@ -6,9 +6,11 @@
 
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
+#include "dsn.h"
 #include "weir/driver.h"
 
 namespace weir::postgres {
@@ -26,8 +28,14 @@ extern const char* const kActivityStatement;
 extern const char* const kSessionsStatement;
 [[nodiscard]] bool read_sessions(const PGresult* result, const weir_sessions_t* sessions);
 
-/// WEIR_OP_CONFIRM_GONE.
-[[nodiscard]] std::string gone_statement(std::int32_t pid);
+/// Whether the server still is what `asked` says; answers "on" if not. REQUIRES: something is
+/// asked.
+[[nodiscard]] const char* read_only_statement(Writable asked);
+[[nodiscard]] bool read_read_only(const PGresult* result, bool* is_read_only);
+
+/// WEIR_OP_CONFIRM_GONE, of a session that was connected `age` ago: a backend with that pid that
+/// has begun much later is another session's.
+[[nodiscard]] std::string gone_statement(std::int32_t pid, std::chrono::milliseconds age);
 struct GoneAnswer {
   std::int32_t own_pid = 0;  // of the server process that answered
   bool is_gone = false;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,9 @@ const char* name_of(std::int32_t op) {
   }
 }
 
+// read_only_sql_transaction (PostgreSQL manual, "PostgreSQL Error Codes")
+constexpr const char* kReadOnlyState = "25006";
+
 bool fail(Failure* failure, std::int32_t code, const std::string& what) {
   *failure = {code, "postgres: " + what, {}};
   return false;
@@ -77,6 +81,7 @@ bool Session::start(std::int32_t op, void* argument, std::uint64_t deadline_ns, 
                 std::string(name_of(op)) + ": " + name_of(op_) + " has not ended yet");
   }
   op_ = op;  // from here on results are the driver's own
+  is_asking_ = false;
   argument_ = argument;
   deadline_ns_ = deadline_ns;
   if (begin(op, argument, failure)) return true;
@@ -96,6 +101,10 @@ bool Session::begin(std::int32_t op, void* argument, Failure* failure) {
       state_ = State::kClosed;
       return true;
     case WEIR_OP_PING:
+      if (dsn_.writable() != Writable::kNotAsked) {
+        is_asking_ = true;
+        return begin_query(read_only_statement(dsn_.writable()), Query::Rows::kKeep, failure);
+      }
       // An empty statement: a round trip that parses and plans nothing.
       return begin_query("", Query::Rows::kDiscard, failure);
     case WEIR_OP_RESET:
@@ -188,7 +197,11 @@ bool Session::begin_confirm_gone(const weir_confirm_gone_t* argument, Failure* f
     return fail(failure, WEIR_NOT_SUPPORTED,
                 "confirm_gone: that session is on another address than this one");
   }
-  return begin_query(gone_statement(token->pid), Query::Rows::kKeep, failure);
+  const std::uint64_t now = host::now_ns();
+  const std::chrono::nanoseconds age(now > token->connected_ns ? now - token->connected_ns : 0);
+  return begin_query(
+      gone_statement(token->pid, std::chrono::duration_cast<std::chrono::milliseconds>(age)),
+      Query::Rows::kKeep, failure);
 }
 
 bool Session::is_ready_for_query(Failure* failure) const {
@@ -222,6 +235,10 @@ bool Session::send_next_of_reset(Failure* failure) {
     return send("DISCARD ALL", Query::Rows::kDiscard, failure);
   }
   is_dirty_ = false;
+  if (is_doubtful_) {  // last: what the lease itself had set is gone now
+    is_asking_ = true;
+    return send(read_only_statement(dsn_.writable()), Query::Rows::kKeep, failure);
+  }
   work_.emplace<std::monostate>();  // nothing left to do
   return true;
 }
@@ -269,11 +286,32 @@ Progress Session::end_query(Failure* failure) {
     *failure = statement_failure(query.error(), conn_.get());
     return Progress::kFailed;
   }
+  if (is_asking_) {
+    is_asking_ = false;
+    if (!is_still_writable(query.result(), failure)) return Progress::kFailed;
+    is_doubtful_ = false;
+  }
   if (op_ == WEIR_OP_RESET) {
     if (!send_next_of_reset(failure)) return Progress::kFailed;
     return std::holds_alternative<Query>(work_) ? Progress::kWantWrite : Progress::kDone;
   }
   return read_answer(query.result(), failure);
+}
+
+bool Session::is_still_writable(const PGresult* result, Failure* failure) {
+  bool is_read_only = false;
+  if (!read_read_only(result, &is_read_only)) {
+    return fail(failure, WEIR_CONNECTION_BROKEN,
+                std::string(name_of(op_)) + ": the server does not say whether it is read-only");
+  }
+  if (!is_read_only) return true;
+  is_doubtful_ = true;
+  fail(failure, WEIR_CONNECTION_BROKEN,
+       std::string(name_of(op_)) + ": the server is read-only now, " +
+           (dsn_.writable() == Writable::kPrimary ? "a primary" : "a read-write one") +
+           " was asked for");
+  failure->sqlstate = kReadOnlyState;
+  return false;
 }
 
 Progress Session::read_answer(const PGresult* result, Failure* failure) {
@@ -344,6 +382,10 @@ int Session::on_event(PGEventId event, void* info, void* self) {
 }
 
 void Session::note(const PGresult* result) {
+  if (op_ == 0 && dsn_.writable() != Writable::kNotAsked && !is_doubtful_) {
+    const char* const state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    is_doubtful_ = state != nullptr && std::string_view(state) == kReadOnlyState;
+  }
   if (op_ != 0 || is_dirty_ || reset_mode_ == WEIR_RESET_TRANSACTION) return;
   // PQcmdStatus only reads; its parameter is not const for historical reasons.
   const char* const tag = PQcmdStatus(const_cast<PGresult*>(result));
@@ -400,8 +442,8 @@ std::uint32_t Session::condition(std::int32_t look) {
 }
 
 std::uint32_t Session::local_condition() const {
-  if (state_ != State::kOpen || said_farewell_) return WEIR_COND_BROKEN;
-  std::uint32_t bits = 0;
+  std::uint32_t bits = is_doubtful_ ? WEIR_COND_DOUBTFUL : 0;
+  if (state_ != State::kOpen || said_farewell_) return bits | WEIR_COND_BROKEN;
   switch (
       PQtransactionStatus(conn_.get())) {  // unknown as well when PQstatus() is not CONNECTION_OK
     case PQTRANS_IDLE:
@@ -414,7 +456,7 @@ std::uint32_t Session::local_condition() const {
       bits |= WEIR_COND_UNREAD;
       break;
     case PQTRANS_UNKNOWN:
-      return WEIR_COND_BROKEN;
+      return bits | WEIR_COND_BROKEN;
   }
   if (PQpipelineStatus(conn_.get()) != PQ_PIPELINE_OFF) bits |= WEIR_COND_UNREAD;
   if (is_dirty_ || PQisnonblocking(conn_.get()) != 0) bits |= WEIR_COND_DIRTY;

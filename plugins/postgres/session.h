@@ -74,6 +74,7 @@ class Session {
   Progress end_connect();
   Progress end_query(Failure* failure);
   Progress read_answer(const PGresult* result, Failure* failure);
+  bool is_still_writable(const PGresult* result, Failure* failure);
   void end(Progress progress, std::int32_t code);
 
   // What leases do, and what is taken back from them.
@@ -102,9 +103,11 @@ class Session {
   void* argument_ = nullptr;
   std::uint64_t deadline_ns_ = 0;
   bool has_discarded_ = false;  // this reset has sent its DISCARD ALL
+  bool is_asking_ = false;      // what was sent asks whether the server can still be written to
   std::variant<std::monostate, Connecting, Closing, CancelRequest, Query> work_;
 
   bool is_dirty_ = false;       // as the reset mode counts; never in WEIR_RESET_TRANSACTION
+  bool is_doubtful_ = false;    // a statement was refused as if the server were read-only
   bool said_farewell_ = false;  // the server sent FATAL while nobody asked
   bool is_unexpected_ = false;  // libpq met a message that nobody asked for
 };

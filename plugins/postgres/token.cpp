@@ -10,7 +10,7 @@
 namespace weir::postgres {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 
 // Only where the wire bytes lie; SessionToken is what the rest of the driver sees.
 struct Header {
@@ -21,8 +21,9 @@ struct Header {
   std::uint32_t key;
   std::uint16_t address_size;
 };
-constexpr std::size_t kHeaderBytes = offsetof(Header, address_size) + sizeof(Header::address_size);
-static_assert(kHeaderBytes == 14);
+constexpr std::size_t kConnectedAt = offsetof(Header, address_size) + sizeof(Header::address_size);
+constexpr std::size_t kHeaderBytes = kConnectedAt + sizeof(SessionToken::connected_ns);
+static_assert(kHeaderBytes == 22);
 static_assert(kHeaderBytes + sizeof(sockaddr_un) <= WEIR_TOKEN_MAX);
 
 bool is_known_address(const ServerAddress& address) {
@@ -81,7 +82,8 @@ weir_token_t SessionToken::to_bytes() const {
                       cancel_key.value_or(0),
                       static_cast<std::uint16_t>(address.size)};
   weir_token_t token{};
-  std::memcpy(token.bytes, &header, kHeaderBytes);
+  std::memcpy(token.bytes, &header, kConnectedAt);
+  std::memcpy(token.bytes + kConnectedAt, &connected_ns, sizeof connected_ns);
   std::memcpy(token.bytes + kHeaderBytes, &address.storage, address.size);
   token.size = static_cast<std::uint32_t>(kHeaderBytes + address.size);
   return token;
@@ -90,7 +92,7 @@ weir_token_t SessionToken::to_bytes() const {
 std::optional<SessionToken> SessionToken::from_bytes(const weir_token_t& bytes) {
   if (bytes.size < kHeaderBytes || bytes.size > WEIR_TOKEN_MAX) return std::nullopt;
   Header header{};
-  std::memcpy(&header, bytes.bytes, kHeaderBytes);
+  std::memcpy(&header, bytes.bytes, kConnectedAt);
   if (header.magic[0] != 'P' || header.magic[1] != 'G' || header.version != kVersion ||
       header.has_key > 1 || header.pid <= 0 || bytes.size != kHeaderBytes + header.address_size) {
     return std::nullopt;
@@ -98,6 +100,7 @@ std::optional<SessionToken> SessionToken::from_bytes(const weir_token_t& bytes) 
   SessionToken token;
   token.pid = header.pid;
   if (header.has_key == 1) token.cancel_key = header.key;
+  std::memcpy(&token.connected_ns, bytes.bytes + kConnectedAt, sizeof token.connected_ns);
   token.address.size = header.address_size;
   if (token.address.size > sizeof token.address.storage) return std::nullopt;
   std::memcpy(&token.address.storage, bytes.bytes + kHeaderBytes, token.address.size);

@@ -3,7 +3,8 @@
 //
 // As bytes (weir_token_t) it lies in shared memory, so reading it back trusts nothing: whatever is
 // not exactly a token of this version is refused. Layout, in the machine's byte order:
-//   0 "PG"  2 version  3 has_key  4 pid (4)  8 key (4)  12 address bytes (2)  14 the address
+//   0 "PG"  2 version  3 has_key  4 pid (4)  8 key (4)  12 address bytes (2)  14 connected (8)
+//   22 the address
 // Threads: plain values.
 #pragma once
 
@@ -32,6 +33,8 @@ struct ServerAddress {
 struct SessionToken {
   std::int32_t pid = 0;
   std::optional<std::uint32_t> cancel_key;
+  /// CLOCK_MONOTONIC when it had just been connected: pids are given anew, after a restart soon.
+  std::uint64_t connected_ns = 0;
   ServerAddress address;
 
   [[nodiscard]] weir_token_t to_bytes() const;

@@ -26,7 +26,9 @@ class DriverUnderTest {
   [[nodiscard]] virtual std::string same_server_other_secret_dsn()
       const = 0;  // refused by the server
   [[nodiscard]] virtual std::string same_server_other_session_dsn() const = 0;
-  [[nodiscard]] virtual std::string dsn_at_tcp(std::uint16_t port) const = 0;  // on 127.0.0.1
+  // A server on 127.0.0.1. If the driver opens no sockets: another server for each port.
+  [[nodiscard]] virtual std::string dsn_at_tcp(std::uint16_t port) const = 0;
+  [[nodiscard]] virtual bool opens_sockets() const { return true; }
   struct BadDsn {
     std::string text;
     std::string names;  // what a refusal has to say

@@ -1,6 +1,9 @@
 // How the postgres driver connects: names, settings, several hosts, services, and what it says when
 // the server refuses.
+#include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -101,6 +104,81 @@ TEST_P(PostgresSuite, CountsTheLastHostsReasonWhenAllRefuse) {
   const Status status = refusal("host=/nonexistent," + server().socket_folder() +
                                 " dbname=app user=app password=wrong");
   EXPECT_EQ(status.code(), Code::kAuthFailed) << status.to_string();
+}
+
+TEST_P(PostgresSuite, TakesThePasswordOfTheHostBeforeTheDsns) {
+  server().ask("CREATE ROLE late LOGIN PASSWORD 'of the host'");
+  for (const char* said : {"", " password=wrong"}) {
+    const Dsn dsn = parse(server().dsn_as("late") + said);
+    weir_conn_options_t options{};
+    options.struct_size = sizeof options;
+    options.password = "of the host";
+    auto connection = Connection::open(dsn, options);
+    ASSERT_TRUE(connection.ok());
+    run(connection.value(), WEIR_OP_CONNECT);
+    EXPECT_EQ(ask(connection.value(), "SELECT current_user"), "late");
+  }
+}
+
+TEST_P(PostgresSuite, IsContentWithTheOptionsOfTheFirstAbi) {
+  weir_conn_options_t options{};
+  options.struct_size = offsetof(weir_conn_options_t, password);
+  options.password = "must not be looked at";
+  const Dsn dsn = parse(subject().dsn());
+  auto connection = Connection::open(dsn, options);
+  ASSERT_TRUE(connection.ok()) << connection.status().to_string();
+  run(connection.value(), WEIR_OP_CONNECT);
+}
+
+TEST_P(PostgresSuite, DoubtsAServerThatRefusesToWriteAndFindsOut) {
+  const auto make_read_only = [&](bool read_only) {
+    server().ask(std::string("ALTER SYSTEM SET default_transaction_read_only = ") +
+                 (read_only ? "on" : "off"));
+    server().ask("SELECT pg_reload_conf()");
+  };
+  const auto is_doubtful = [](Connection& connection) {
+    return (connection.condition(WEIR_LOOK_LOCAL) & WEIR_COND_DOUBTFUL) != 0;
+  };
+  for (const weir_reset_mode mode : {WEIR_RESET_TRACKED, WEIR_RESET_TRANSACTION}) {
+    const Dsn dsn = parse(subject().dsn() + " target_session_attrs=read-write");
+    Connection writer = make(dsn, mode);
+    run(writer, WEIR_OP_CONNECT);
+    Connection pinged = make(dsn, mode);
+    run(pinged, WEIR_OP_CONNECT);
+    Connection anywhere = connect(mode);  // its DSN asks for nothing
+
+    // A read-only transaction of the lease's own: nothing is wrong with the server.
+    ask(writer, "BEGIN READ ONLY; CREATE TABLE nowhere (n int)");
+    EXPECT_TRUE(is_doubtful(writer));
+    run(writer, WEIR_OP_RESET);
+    EXPECT_EQ(writer.condition(WEIR_LOOK_LOCAL), 0U);
+    run(pinged, WEIR_OP_PING);
+
+    make_read_only(true);
+    EXPECT_TRUE(eventually([&] {
+      return ask(writer, "CREATE TEMP TABLE t (n int); CREATE TABLE nowhere (n int)") ==
+             "SQLSTATE 25006";
+    }));
+    EXPECT_TRUE(is_doubtful(writer));
+    Status status = heard(writer.run(WEIR_OP_RESET, nullptr, soon()));
+    EXPECT_EQ(status.code(), Code::kConnectionBroken) << status.to_string();
+    EXPECT_EQ(status.native_text(), "25006");
+    EXPECT_NE(writer.condition(WEIR_LOOK_LOCAL) & WEIR_COND_BROKEN, 0U);
+    EXPECT_TRUE(is_doubtful(writer)) << "the others are to be replaced as well";
+
+    status = heard(pinged.run(WEIR_OP_PING, nullptr, soon()));
+    EXPECT_EQ(status.code(), Code::kConnectionBroken) << status.to_string();
+    EXPECT_TRUE(is_doubtful(pinged));
+
+    ask(anywhere, "CREATE TABLE nowhere (n int)");
+    EXPECT_FALSE(is_doubtful(anywhere));
+    run(anywhere, WEIR_OP_PING);
+
+    make_read_only(false);
+    EXPECT_TRUE(
+        eventually([&] { return server().ask("SHOW default_transaction_read_only") == "off"; }));
+    for (Connection* connection : {&writer, &pinged, &anywhere}) run(*connection, WEIR_OP_CLOSE);
+  }
 }
 
 // ---- settings -----------------------------------------------------------------------------------
@@ -230,6 +308,33 @@ TEST_P(PostgresSuite, ShowsOfForeignSessionsWhatItMay) {
     EXPECT_STREQ(session.state, is_own ? "active" : "");
     EXPECT_EQ(session.state_ms >= 0, is_own);
   }
+}
+
+// Process ids are given anew, and soon where a container has just begun. Bytes 4 and 14 of a token:
+// the pid, and when it was connected.
+TEST_P(PostgresSuite, ASessionIsGoneAlthoughItsPidIsSomebodyElses) {
+  Connection spare = connect();
+  Connection connection = connect();
+  const weir_token_t token = connection.session_token();
+  const auto is_gone = [&](const weir_token_t& name) {
+    weir_confirm_gone_t question{sizeof question, &name, -1};
+    run(spare, WEIR_OP_CONFIRM_GONE, &question);
+    return question.gone;
+  };
+  EXPECT_EQ(is_gone(token), 0);
+
+  weir_token_t checkpointers = token;
+  const std::int32_t pid = std::stoi(
+      server().ask("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"));
+  std::memcpy(checkpointers.bytes + 4, &pid, sizeof pid);
+  EXPECT_EQ(is_gone(checkpointers), 1);
+
+  weir_token_t of_an_hour_ago = token;
+  std::uint64_t connected_ns = 0;
+  std::memcpy(&connected_ns, token.bytes + 14, sizeof connected_ns);
+  connected_ns -= std::min<std::uint64_t>(connected_ns, 3'600'000'000'000);
+  std::memcpy(of_an_hour_ago.bytes + 14, &connected_ns, sizeof connected_ns);
+  EXPECT_EQ(is_gone(of_an_hour_ago), 1) << "the one with its pid began long after it";
 }
 
 TEST_P(PostgresSuiteTcp, CancelsAndConfirmsOverTcpToo) {

@@ -30,6 +30,7 @@ std::string config_text(const WeirSideOptions& options) {
       options.plugins.empty() ? "" : "plugin_path = [" + quoted(options.plugins) + "]\n";
   return "[runtime]\n"
          "service = \"demo\"\n"
+         "aliases = false\n"  // this database, whatever DATABASE_URL says
          "segment = " +
          quoted(kSegment) +
          "\n"

@@ -78,6 +78,7 @@ TEST_F(Installed, EachThingIsWherePeopleLookForIt) {
   for (const char* file :
        {"bin/weir", "include/weir/weir.h", "include/weir/weir.hpp", "include/weir/driver.h",
         "include/weir/codes.h", WEIR_LIBDIR "/libweir.so", WEIR_LIBDIR "/weir/plugins/postgres.so",
+        WEIR_LIBDIR "/weir/plugins/null.so", "include/weir/null.h",
         WEIR_LIBDIR "/pkgconfig/weir.pc", WEIR_LIBDIR "/cmake/weir/weir-config.cmake",
         "share/man/man1/weir.1", "share/weir/policies", "lib/tmpfiles.d/weir.conf",
         "lib/sysusers.d/weir.conf"}) {

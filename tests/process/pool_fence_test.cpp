@@ -163,5 +163,57 @@ TEST_F(PoolFence, OneWhoseSegmentWasReplacedBehindItsBackClosesWhatItHadAndJoins
   EXPECT_LE(sampler_->most(), 2u);
 }
 
+TEST_F(PoolFence, OneWhoseRowAnotherProcessTookStartsAnewAndTheQuotaHolds) {
+  const std::string keys = "max = 2\nlinger_max = \"3s\"";
+  open(keys);
+  Got got = acquire(pool());
+  ASSERT_TRUE(got.ok()) << got.message;
+  EXPECT_TRUE(release(got.lease).ok());
+  lose_life();
+  SharedCounter joined;
+  const WorkerProcess other([&]() -> int {
+    Weir own(world_->config(keys));
+    Got one = acquire(own.pool());
+    require(one, "acquire");
+    require(release(one.lease), "release");
+    joined.add();
+    while (true) pause();
+  });
+  ASSERT_TRUE(joined.await(1));
+  std::vector<Got> held;
+  for (int i = 0; i < 4; ++i) {
+    held.push_back(acquire(pool(), 1s));
+    if (!held.back().ok()) held.pop_back();
+  }
+  EXPECT_TRUE(poll_until([&] { return weir_->log_of("worker_fenced").size() == 1; }, 5s));
+  EXPECT_LE(held.size(), 2u);
+  EXPECT_LE(sampler_->most(), 2u);
+  for (Got& one : held) EXPECT_TRUE(release(one.lease).ok());
+}
+
+TEST_F(PoolFence, ACallerWhoIsConnectingMeanwhileKeepsItsConnectionToItself) {
+  const std::string keys =
+      "max = 1\norphans = \"wait\"\nlinger_max = \"5s\"\nclose_timeout = \"1s\"\n";
+  open(keys);
+  SharedCounter lost;
+  WorkerProcess victim([&]() -> int {
+    Weir own(world_->config(keys + "on_connect = [\"SELECT pg_sleep(3)\"]"));
+    static_cast<void>(acquire(own.pool(), 0s));  // attaches
+    std::thread caller([&] { static_cast<void>(acquire(own.pool(), 10s)); });
+    require(poll_until([&] { return world_->pool().in(PlaceState::kOpening) == 1; }), "opening");
+    require(poll_until([&] { return !world_->pool().places[0].token.empty(); }), "in on_connect");
+    lose_life();
+    lost.add();
+    caller.join();
+    return 0;
+  });
+  ASSERT_TRUE(lost.await(1));
+  Got got = acquire(pool(), 10s);  // has the victim's words settled
+  ASSERT_TRUE(got.ok()) << got.message;
+  EXPECT_TRUE(release(got.lease).ok());
+  EXPECT_EQ(victim.wait_at_most(), 0);
+  EXPECT_LE(sampler_->most(), 1u);
+}
+
 }  // namespace
 }  // namespace weir::test

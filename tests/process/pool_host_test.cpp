@@ -213,5 +213,15 @@ TEST_F(PoolHost, KeepBesideTheKeeperThreadIsHarmless) {
   EXPECT_EQ(world_->await_rest(), "");
 }
 
+TEST_F(PoolHost, WithoutThreadsALeaseThatComesBackAfterTheEndIsClosedAllTheSame) {
+  open("max = 1");
+  Got got = acquire(pool());
+  ASSERT_TRUE(got.ok()) << got.message;
+  EXPECT_TRUE(weir_->close().ok());
+  EXPECT_TRUE(release(got.lease).ok());
+  EXPECT_TRUE(poll_until([&] { return server_->count_sessions() == 0; }));
+  EXPECT_EQ(world_->pool().in(PlaceState::kFree), 1u);
+}
+
 }  // namespace
 }  // namespace weir::test

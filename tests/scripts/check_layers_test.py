@@ -57,6 +57,15 @@ class CheckLayers(unittest.TestCase):
         self.refuses("core/cli/status.cpp", '"shm/places.h"')
         self.allows("core/cli/status.cpp", '"shm/snapshot.h"')
 
+    def test_the_configuration_knows_nobody_that_it_configures(self):
+        self.refuses("core/config/load.cpp", '"pool/pool.h"')
+        self.refuses("core/config/load.cpp", '"driver/plugin.h"')
+        self.refuses("core/config/load.h", '"shm/segment.h"')
+        self.allows("core/config/load.cpp", '"base/text.h"')
+        self.allows("core/cli/config_command.cpp", '"config/load.h"')
+        self.allows("core/pool/pool.h", '"config/pool_config.h"')
+        self.refuses("core/pool/pool.cpp", '"config/load.h"')
+
     def test_a_plugin_sees_only_the_driver_header(self):
         self.refuses("plugins/postgres/errors.cpp", '"base/status.h"')
         self.refuses("plugins/postgres/errors.cpp", '"weir/weir.h"')
@@ -69,9 +78,10 @@ class CheckLayers(unittest.TestCase):
         self.refuses("core/pool/pool.cpp", "<boost/interprocess/mapped_region.hpp>")
         self.refuses("shm/segment.cpp", "<boost/container/vector.hpp>")
         self.refuses("core/driver/connection.cpp", "<libpq-fe.h>")
-        self.refuses("core/pool/config.cpp", "<toml++/toml.h>")
+        self.refuses("core/pool/pool.cpp", "<toml++/toml.h>")
+        self.refuses("core/runtime/runtime.cpp", "<toml++/toml.h>")
         self.allows("core/driver/plugin.cpp", "<dlfcn.h>")
-        self.allows("core/runtime/config_file.cpp", "<toml++/toml.h>")
+        self.allows("core/config/tree.cpp", "<toml++/toml.h>")
         self.allows("shm/segment.cpp", "<boost/interprocess/file_mapping.hpp>")
 
     def test_public_c_headers_are_c(self):

@@ -34,7 +34,7 @@ extern "C" {
 
 #define WEIR_DRIVER_MAGIC 0x52564457u /* "WDVR" in memory */
 #define WEIR_DRIVER_ABI_MAJOR 1
-#define WEIR_DRIVER_ABI_MINOR 0
+#define WEIR_DRIVER_ABI_MINOR 1 /* 1: conn_options.password, WEIR_COND_DOUBTFUL */
 
 /* Whether `member` lies inside what the other side says it filled in, and is set. */
 #define WEIR_HAS_FIELD(table, type, member)                                       \
@@ -92,6 +92,9 @@ typedef struct weir_conn_options {
   const char* client_name;       /* shown by the server for this session, unless the DSN sets one */
   uint32_t statement_timeout_ms; /* 0: the server's own */
   int32_t reset_mode;            /* enum weir_reset_mode */
+  /* Since 1.1; only given to drivers with WEIR_DRIVER_TAKES_PASSWORD. Goes before the DSN's own;
+   * null (or a shorter struct): the DSN's. */
+  const char* password;
 } weir_conn_options_t;
 
 enum weir_op {
@@ -180,7 +183,10 @@ enum weir_condition {
   WEIR_COND_IN_TRANSACTION = 2, /* reset rolls it back */
   WEIR_COND_UNREAD = 4,         /* an answer nobody has read */
   WEIR_COND_DIRTY = 8,          /* session state may differ from a fresh one's; reset cleans it */
-  WEIR_COND_UNEXPECTED = 16     /* bytes arrived that nobody asked for (only with LOOK_AT_SOCKET) */
+  WEIR_COND_UNEXPECTED = 16,    /* bytes arrived that nobody asked for (only with LOOK_AT_SOCKET) */
+  WEIR_COND_DOUBTFUL = 32       /* since 1.1: the server may no longer be one that the DSN asks for,
+                                   e.g. it turned read-only. RESET and PING find out: they clear the
+                                   bit, or fail and leave it beside BROKEN */
 };
 enum weir_look {
   WEIR_LOOK_LOCAL = 0,    /* memory only: no system call */
@@ -272,7 +278,8 @@ typedef struct weir_driver {
 } weir_driver_t;
 
 enum weir_driver_flags {
-  WEIR_DRIVER_BLOCKS = 1 /* step() may block until the deadline: never used on an event loop */
+  WEIR_DRIVER_BLOCKS = 1, /* step() may block until the deadline: never used on an event loop */
+  WEIR_DRIVER_TAKES_PASSWORD = 2 /* open_conn reads weir_conn_options_t.password */
 };
 
 /* The one function a driver exports under the name "weir_driver_entry". The table is constant and

@@ -61,7 +61,8 @@ typedef void (*weir_log_fn)(void* context, int32_t level, const char* line);
 typedef struct weir_open_options {
   uint32_t struct_size;
   const char* config_path; /* a weir.toml; or ... */
-  const char* config_text; /* ... its text. Exactly one of the two is set */
+  const char* config_text; /* ... its text. Both null: the file that WEIR_CONFIG names, else
+                              weir.toml in the working folder, else the environment alone */
   weir_log_fn log;         /* null: no log. Called from any thread; must not call weir */
   void* log_context;
   int32_t log_level;  /* least level that is passed on: 0 debug, 1 info, 2 warn, 3 error */
@@ -70,6 +71,7 @@ typedef struct weir_open_options {
 
 /* Reads the configuration and loads the drivers it names. Touches neither segment nor network and
  * starts no thread: a master may open before it forks. WEIR_BAD_CONFIG names file, line and key.
+ * The environment may say otherwise than the file: docs/configuration.md.
  * Opening the same path or text again in one process gives the same runtime, to be closed as often.
  * [any thread; reads files] */
 WEIR_EXPORT int32_t weir_open(const weir_open_options_t* options, weir_runtime_t** runtime,

@@ -192,6 +192,12 @@ class Runtime {
     return Runtime(c);
   }
 
+  /// As from_file, with the file that WEIR_CONFIG names, else weir.toml in the working folder, else
+  /// what the environment alone says (DATABASE_URL is enough).
+  [[nodiscard]] static Runtime from_environment(const RuntimeOptions& options = {}) {
+    return Runtime(to_c(options));
+  }
+
   /// As from_file, with the text of a weir.toml.
   [[nodiscard]] static Runtime from_text(const std::string& text,
                                          const RuntimeOptions& options = {}) {

@@ -38,5 +38,9 @@ TEST(CutText, KeepsWholeCharacters) {
   EXPECT_EQ(cut_text("\u20ac", 0), "");
 }
 
+TEST(LowerCase, KeepsAllButCapitals) {
+  EXPECT_EQ(lower_case("DB_Pool-1 \xC3\x84"), "db_pool-1 \xC3\x84");
+}
+
 }  // namespace
 }  // namespace weir

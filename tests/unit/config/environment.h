@@ -1,8 +1,9 @@
-// Variable: an environment variable as a test wants it, put back as it was afterwards.
-// Threads: one; nobody else may read the environment meanwhile.
+// Variable, Variables: environment variables as a test wants them, put back as they were
+// afterwards. Threads: one; nobody else may read the environment meanwhile.
 #pragma once
 
 #include <cstdlib>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,6 +34,21 @@ class Variable {
 
   std::string name_;
   std::optional<std::string> before_;
+};
+
+/// Several, one after another; the last of one name counts.
+class Variables {
+ public:
+  Variables() = default;
+  Variables(const Variables&) = delete;
+  Variables& operator=(const Variables&) = delete;
+  ~Variables() {
+    while (!set_.empty()) set_.pop_back();  // the one set first knows how it was
+  }
+  void set(const std::string& name, const std::string& value) { set_.emplace_back(name, value); }
+
+ private:
+  std::deque<Variable> set_;
 };
 
 }  // namespace weir::test

@@ -1,11 +1,11 @@
+#include "config/pool_config.h"
+
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <string>
 
-#include "pool/config.h"
-
-namespace weir::pool {
+namespace weir::config {
 namespace {
 
 using std::chrono::hours;
@@ -105,4 +105,4 @@ TEST(AName, OfAPoolOrQuotaHasAtMost31Bytes) {
 }
 
 }  // namespace
-}  // namespace weir::pool
+}  // namespace weir::config

@@ -47,7 +47,7 @@ bool is_readable(int fd) {
 class AConnection : public testing::Test {
  protected:
   Connection open() {
-    weir_conn_options_t options{sizeof options, "weir:test", 0, WEIR_RESET_TRACKED};
+    weir_conn_options_t options{sizeof options, "weir:test", 0, WEIR_RESET_TRACKED, nullptr};
     return Connection::open(dsn_, options).value();
   }
 
@@ -94,14 +94,14 @@ TEST_F(AConnection, ThatIsAbandonedIsNotFreedAsWell) {
 
 TEST_F(AConnection, ThatCannotBeMadeIsTheDriversWord) {
   scripted_.open_code = WEIR_OUT_OF_MEMORY;
-  const weir_conn_options_t options{sizeof options, "weir:test", 0, WEIR_RESET_TRACKED};
+  const weir_conn_options_t options{sizeof options, "weir:test", 0, WEIR_RESET_TRACKED, nullptr};
   EXPECT_EQ(Connection::open(dsn_, options).status().to_string(),
             "out_of_memory: open_conn failed");
 }
 
 TEST_F(AConnection, ThatADriverForgotToGiveIsTheDriversFault) {
   scripted_.gives_objects = false;
-  const weir_conn_options_t options{sizeof options, "weir:test", 0, WEIR_RESET_TRACKED};
+  const weir_conn_options_t options{sizeof options, "weir:test", 0, WEIR_RESET_TRACKED, nullptr};
   EXPECT_EQ(Connection::open(dsn_, options).status().code(), Code::kBadDriver);
 }
 

@@ -135,7 +135,8 @@ INSTANTIATE_TEST_SUITE_P(
     OfEveryKind, AWrongPlugin,
     testing::Values(
         WrongPlugin{"wrongmagic", "magic 0x12345678 found, 0x52564457 expected"},
-        WrongPlugin{"wrongmajor", "ABI 2.0 found, 1.x expected"},
+        WrongPlugin{"wrongmajor",
+                    "ABI 2." + std::to_string(WEIR_DRIVER_ABI_MINOR) + " found, 1.x expected"},
         WrongPlugin{"short", "table of " + std::to_string(offsetof(weir_driver_t, cancel)) +
                                  " bytes found, at least " +
                                  std::to_string(offsetof(weir_driver_t, export_session)) +

@@ -221,6 +221,13 @@ TEST_F(CppFace, OptionsReachOpen) {
   EXPECT_EQ(fake.open_options.no_threads, 1);
 }
 
+TEST_F(CppFace, ARuntimeFromTheEnvironmentNamesNoFile) {
+  const Runtime runtime = Runtime::from_environment({.log_level = 2});
+  EXPECT_EQ(fake.open_options.config_path, nullptr);
+  EXPECT_EQ(fake.open_options.config_text, nullptr);
+  EXPECT_EQ(fake.open_options.log_level, 2);
+}
+
 TEST_F(CppFace, ARuntimeIsClosedOnceHoweverItIsMoved) {
   {
     Runtime first = Runtime::from_text("[pool.main]");

@@ -102,6 +102,66 @@ TEST_F(Declaring, TellsTheLaterOneWhatDiffersAndLeavesItStanding) {
   EXPECT_EQ(in_service(ref(declared.value())), 4u);
 }
 
+TEST_F(Declaring, ReplacesWhatOthersUseWhereItIsAskedToAndTellsBoth) {
+  const PoolRef pool = ref(declare(main_pool(4)));
+  const std::unique_ptr<Membership> other = world_.join();
+  PoolDeclaration asked = main_pool(3);
+  asked.keep = 0;
+  asked.on_conflict = OnConflict::kReplace;
+  const auto declared = declare_pool(world_.segment(), other->id(), asked);
+  ASSERT_TRUE(declared.ok()) << declared.status().to_string();
+  EXPECT_EQ(declared.value().differences, "max 4 replaced by 3, keep 1 replaced by 0");
+  EXPECT_EQ(pool.row().max.load(), 3u);
+  EXPECT_EQ(pool.row().keep.load(), 0u);
+  EXPECT_EQ(in_service(pool), 3u);
+}
+
+TEST_F(Declaring, ReplacesNothingWhereThereIsNoRoomForIt) {
+  const PoolRef pool = ref(declare(main_pool(4)));
+  const std::unique_ptr<Membership> other = world_.join();
+  PoolDeclaration asked = main_pool(pool.capacity() + 1);
+  asked.keep = 0;
+  asked.on_conflict = OnConflict::kReplace;
+  const Status status = declare_pool(world_.segment(), other->id(), asked).status();
+  EXPECT_EQ(status.code(), Code::kShmFull);
+  EXPECT_THAT(status.message(),
+              HasSubstr("pool main: max " + std::to_string(asked.max) + " asked"));
+  EXPECT_EQ(pool.row().max.load(), 4u);
+  EXPECT_EQ(pool.row().keep.load(), 1u) << "all or nothing";
+}
+
+TEST_F(Declaring, RefusesWhatDiffersWhereItIsAskedToAndChangesNothing) {
+  const PoolRef pool = ref(declare(main_pool(4)));
+  const std::unique_ptr<Membership> other = world_.join();
+  PoolDeclaration asked = main_pool(3);
+  asked.on_conflict = OnConflict::kRefuse;
+  const Status status = declare_pool(world_.segment(), other->id(), asked).status();
+  EXPECT_EQ(status.code(), Code::kBadConfig);
+  EXPECT_THAT(status.message(),
+              HasSubstr("pool main: other workers use other settings (max 4 stands, 3 asked)"));
+  EXPECT_EQ(pool.row().max.load(), 4u);
+  EXPECT_EQ(in_service(pool), 4u);
+  asked.max = 4;
+  EXPECT_TRUE(declare_pool(world_.segment(), other->id(), asked).ok()) << "the same is welcome";
+}
+
+TEST_F(Declaring, OfAQuotaReplacesOrRefusesLikewise) {
+  const auto declare_limit = [&](const Membership& who, std::uint32_t limit, OnConflict how) {
+    return declare_quota(world_.segment(), who.id(), {"pg", limit, how});
+  };
+  const auto first = declare_limit(*me_, 5, OnConflict::kKeep);
+  ASSERT_TRUE(first.ok());
+  const std::unique_ptr<Membership> other = world_.join();
+  const auto refused = declare_limit(*other, 4, OnConflict::kRefuse);
+  EXPECT_EQ(refused.status().code(), Code::kBadConfig);
+  EXPECT_THAT(refused.status().message(), HasSubstr("quota pg: other workers use other settings "
+                                                    "(limit 5 stands, 4 asked)"));
+  const auto replaced = declare_limit(*other, 4, OnConflict::kReplace);
+  ASSERT_TRUE(replaced.ok());
+  EXPECT_EQ(replaced.value().differences, "limit 5 replaced by 4");
+  EXPECT_EQ(world_.segment().quotas()[replaced.value().row].limit.load(), 4u);
+}
+
 TEST_F(Declaring, AloneTakesTheNewSettings) {
   declare(main_pool(4));
   PoolDeclaration asked = main_pool(4);
