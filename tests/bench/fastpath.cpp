@@ -1,125 +1,251 @@
-// An idle acquire and release beside the simplest pool there is, a mutex and a vector: one thread
-// works, a second one is alive (else glibc skips the mutex's atomics), weir's keeper is running.
-// Rounds of the two are interleaved; ratios are taken round by round.
-#include <algorithm>
-#include <atomic>
-#include <chrono>
+// What taking a connection from a pool and giving it back costs when nothing is done with it: weir,
+// the simplest pools there are, and what Debian has of other libraries' pools.
+//
+// weir's connections are real ones of a PostgreSQL of our own, which is not asked anything in
+// between; its keeper runs, as always, and so glibc never takes the short cuts it has for processes
+// of one thread. weir's settings are its defaults but for the size of the pool.
 #include <cstdio>
-#include <cstdlib>
-#include <functional>
-#include <iterator>
-#include <mutex>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#ifdef WEIR_BENCH_SOCI
+#include <soci/connection-pool.h>
+#include <soci/version.h>
+#endif
+
+#include "bench/floors.h"
+#include "bench/main_of.h"
+#include "bench/peer.h"
+#include "bench/turns.h"
 #include "support/postgres_server.h"
 #include "support/temp_folder.h"
 #include "weir/weir.h"
 
+namespace weir::bench {
 namespace {
 
-constexpr int kRounds = 15;
-constexpr int kTurns = 1'000'000;
+constexpr unsigned kThreads[] = {1, 2, 4, 16};
+constexpr unsigned kConnections[] = {1, 4, 10};
 
-struct Row {
-  double median, min, max;
+/// What a caller does with a connection here: no more than the compiler has to believe.
+void use(const void* connection) { asm volatile("" : : "r"(connection) : "memory"); }
+
+class WeirPools {
+ public:
+  WeirPools() {
+    std::string config = "[runtime]\nfolder = \"" + folder_.path().string() + "/segment\"\n";
+    for (const unsigned size : kConnections) {
+      config += "[pool." + name(size) + "]\ndriver = \"postgres\"\ndsn = \"" + server_.dsn() +
+                "\"\nmax = " + std::to_string(size) + "\n";
+    }
+    weir_open_options_t options{};
+    options.struct_size = sizeof options;
+    options.config_text = config.c_str();
+    weir_error_t error = WEIR_ERROR_INIT;
+    if (weir_open(&options, &runtime_, &error) != WEIR_OK) throw std::runtime_error(error.message);
+    user_ = std::jthread([this](const std::stop_token& stop) { stay_in_use(stop); });
+  }
+  ~WeirPools() {
+    user_ = {};
+    weir_close(runtime_, nullptr);
+  }
+  WeirPools(const WeirPools&) = delete;
+  WeirPools& operator=(const WeirPools&) = delete;
+
+  [[nodiscard]] weir_pool_t* pool(unsigned size) const {
+    weir_pool_t* pool = nullptr;
+    weir_error_t error = WEIR_ERROR_INIT;
+    if (weir_pool(runtime_, name(size).c_str(), &pool, &error) != WEIR_OK) {
+      throw std::runtime_error(error.message);
+    }
+    return pool;
+  }
+
+ private:
+  static std::string name(unsigned size) { return "of" + std::to_string(size); }
+
+  // A pool that nobody used for a second has no tick (docs/performance.md); the pools measured here
+  // are in use, also while it is another variant's turn.
+  void stay_in_use(const std::stop_token& stop) const {
+    while (!stop.stop_requested()) {
+      for (const unsigned size : kConnections) {
+        weir_lease_t lease;
+        if (weir_try_acquire(pool(size), nullptr, &lease, nullptr) == WEIR_OK) {
+          weir_release(&lease, nullptr);
+        }
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+  }
+
+  test::PostgresServer server_;
+  test::TempFolder folder_;
+  weir_runtime_t* runtime_ = nullptr;
+  std::jthread user_;
 };
 
-Row row_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return {values[values.size() / 2], values.front(), values.back()};
+[[noreturn]] void give_up(const weir_error_t& error) {
+  std::fprintf(stderr, "bench fastpath: %s\n", error.message);
+  std::_Exit(2);
 }
 
-double ns_per_turn(const std::function<void()>& turns) {
-  const auto began = std::chrono::steady_clock::now();
-  turns();
-  const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - began;
-  return took.count() / kTurns;
+Turns weir_turns(weir_pool_t* pool, unsigned threads, std::chrono::nanoseconds length) {
+  return run_turns(threads, length, [pool, error = weir_error_t(WEIR_ERROR_INIT)]() mutable {
+    weir_lease_t lease;
+    if (weir_acquire(pool, nullptr, &lease, &error) != WEIR_OK) give_up(error);
+    use(lease.native);
+    if (weir_release(&lease, &error) != WEIR_OK) give_up(error);
+  });
 }
 
-[[noreturn]] void give_up(const char* what, const weir_error_t& error) {
-  std::fprintf(stderr, "%s: %s\n", what, error.message);
-  std::exit(1);
+template <typename Pool>
+Turns pointer_turns(Pool& pool, unsigned threads, std::chrono::nanoseconds length) {
+  return run_turns(threads, length, [&pool] {
+    void* const connection = pool.take();
+    use(connection);
+    pool.give(connection);
+  });
 }
 
-void use(void* connection) { asm volatile("" : : "r"(connection) : "memory"); }
+template <bool kGivesByStore>
+Turns word_turns(Words<kGivesByStore>& pool, unsigned threads, std::chrono::nanoseconds length) {
+  return run_turns(threads, length, [&pool, last = std::size_t{0}]() mutable {
+    last = pool.take(last);
+    use(&last);
+    pool.give(last);
+  });
+}
 
-class MutexAndVector {
+/// What every case needs, for as long as the plan lives.
+struct World {
+  WeirPools weir;
+  Peer hikari{{"java", "-cp", WEIR_BENCH_JARS "/HikariCP.jar:" WEIR_BENCH_JARS "/slf4j-api.jar",
+               WEIR_BENCH_PEERS "/Hikari.java"}};
+  // Debian's packages belong to Debian's Python, whatever else is first in PATH.
+  Peer sqlalchemy{{"/usr/bin/python3", WEIR_BENCH_PEERS "/pools.py", "sqlalchemy"}};
+  Peer psycopg_pool{{"/usr/bin/python3", WEIR_BENCH_PEERS "/pools.py", "psycopg_pool"}};
+};
+
+using Measure = std::function<Turns(unsigned, unsigned, std::chrono::nanoseconds)>;
+
+class Cases {
  public:
-  MutexAndVector() : idle_(4, this) {}
-  void turns() {
-    for (int i = 0; i < kTurns; ++i) {
-      void* const connection = take();
-      use(connection);
-      give(connection);
+  Cases(std::shared_ptr<World> world, std::chrono::nanoseconds length)
+      : world_(std::move(world)), length_(length) {}
+
+  Case of(unsigned threads, unsigned connections) {
+    Case one;
+    one.name = std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") +
+               std::to_string(connections) + (connections == 1 ? " connection" : " connections");
+    const auto add = [&](const std::string& name, const Measure& measure) {
+      one.variants.push_back({name, [measure, threads, connections, length = length_](std::size_t) {
+                                return figures_of(measure(threads, connections, length));
+                              }});
+    };
+    if (threads <= connections) {
+      add("CAS and store", [](unsigned t, unsigned c, auto length) {
+        Words<true> words(c);
+        return word_turns(words, t, length);
+      });
+      add("CAS and CAS", [](unsigned t, unsigned c, auto length) {
+        Words<false> words(c);
+        return word_turns(words, t, length);
+      });
+      add("mutex and vector", [](unsigned t, unsigned c, auto length) {
+        MutexAndVector pool(c);
+        return pointer_turns(pool, t, length);
+      });
+    } else {
+      add("mutex, vector, condition", [](unsigned t, unsigned c, auto length) {
+        MutexAndCondition pool(c);
+        return pointer_turns(pool, t, length);
+      });
+    }
+    add("weir", [world = world_](unsigned t, unsigned c, auto length) {
+      return weir_turns(world->weir.pool(c), t, length);
+    });
+#ifdef WEIR_BENCH_SOCI
+    add("SOCI", [](unsigned t, unsigned c, auto length) {
+      soci::connection_pool pool(c);  // its sessions are never opened
+      return run_turns(t, length, [&pool] {
+        const std::size_t at = pool.lease();
+        use(&pool.at(at));
+        pool.give_back(at);
+      });
+    });
+#endif
+    for (const auto& [name, peer] : peers()) {
+      if (!peer->is_ready()) continue;
+      add(name, [world = world_, its_peer = peer](unsigned t, unsigned c, auto length) {
+        return its_peer->run(t, c, length);
+      });
+    }
+    return one;
+  }
+
+  [[nodiscard]] std::vector<Missing> missing() const {
+    std::vector<Missing> missing;
+#ifndef WEIR_BENCH_SOCI
+    missing.push_back({"SOCI", "libsoci-dev was not there when this was built"});
+#endif
+    for (const auto& [name, peer] : peers()) {
+      if (!peer->is_ready()) missing.push_back({name, peer->words()});
+    }
+    return missing;
+  }
+
+  void tell_versions() const {
+#ifdef WEIR_BENCH_SOCI
+    std::fprintf(stderr, "SOCI: %d.%d.%d\n", SOCI_VERSION / 100000, SOCI_VERSION / 100 % 1000,
+                 SOCI_VERSION % 100);
+#endif
+    for (const auto& [name, peer] : peers()) {
+      std::fprintf(stderr, "%s: %s\n", name, peer->words().c_str());
     }
   }
 
  private:
-  void* take() {
-    const std::lock_guard lock(mutex_);
-    void* const connection = idle_.back();
-    idle_.pop_back();
-    return connection;
+  [[nodiscard]] std::vector<std::pair<const char*, Peer*>> peers() const {
+    return {{"HikariCP", &world_->hikari},
+            {"SQLAlchemy", &world_->sqlalchemy},
+            {"psycopg_pool", &world_->psycopg_pool}};
   }
-  void give(void* connection) {
-    const std::lock_guard lock(mutex_);
-    idle_.push_back(connection);
-  }
-  std::mutex mutex_;
-  std::vector<void*> idle_;
+
+  std::shared_ptr<World> world_;
+  std::chrono::nanoseconds length_;
 };
 
-void weir_turns(weir_pool_t* pool) {
-  weir_error_t error = WEIR_ERROR_INIT;
-  weir_lease_t lease;
-  for (int i = 0; i < kTurns; ++i) {
-    if (weir_acquire(pool, nullptr, &lease, &error) != WEIR_OK) give_up("acquire", error);
-    use(lease.native);
-    if (weir_release(&lease, &error) != WEIR_OK) give_up("release", error);
+Plan make_plan(const Settings& settings) {
+  Cases cases(std::make_shared<World>(), settings.length);
+  cases.tell_versions();
+  Plan plan;
+  for (const unsigned threads : kThreads) {
+    for (const unsigned connections : kConnections) {
+      plan.cases.push_back(cases.of(threads, connections));
+    }
   }
+  for (const char* const other : {"mutex and vector", "mutex, vector, condition", "CAS and CAS",
+                                  "SOCI", "HikariCP", "SQLAlchemy", "psycopg_pool"}) {
+    plan.comparisons.push_back({"weir", other, "time"});
+  }
+  plan.missing = cases.missing();
+  return plan;
 }
 
 }  // namespace
+}  // namespace weir::bench
 
-int main() {
-  weir::test::PostgresServer server;
-  const weir::test::TempFolder folder;
-  const std::string config = "[runtime]\nfolder = \"" + folder.path().string() + "/segment\"\n" +
-                             "[pool.main]\ndriver = \"postgres\"\ndsn = \"" + server.dsn() +
-                             "\"\nmax = 4\n";
-  weir_error_t error = WEIR_ERROR_INIT;
-  weir_open_options_t options{};
-  options.struct_size = sizeof options;
-  options.config_text = config.c_str();
-  weir_runtime_t* runtime = nullptr;
-  weir_pool_t* pool = nullptr;
-  if (weir_open(&options, &runtime, &error) != WEIR_OK ||
-      weir_pool(runtime, "main", &pool, &error) != WEIR_OK) {
-    give_up("open", error);
-  }
-  std::atomic<bool> stop{false};
-  std::thread second([&] { stop.wait(false); });
-
-  MutexAndVector plain;
-  weir_turns(pool);  // connects, and starts the keeper
-  std::vector<double> plain_ns, weir_ns, ratios;
-  for (int round = 0; round < kRounds; ++round) {
-    plain_ns.push_back(ns_per_turn([&] { plain.turns(); }));
-    weir_ns.push_back(ns_per_turn([&] { weir_turns(pool); }));
-    ratios.push_back(weir_ns.back() / plain_ns.back());
-    std::fprintf(stderr, "\rround %d of %d", round + 1, kRounds);
-  }
-  std::fputs("\n", stderr);
-  stop.store(true);
-  stop.notify_all();
-  second.join();
-  const auto print = [](const char* what, const Row& row, const char* unit) {
-    std::printf("%-32s %7.2f %s  (%.2f to %.2f)\n", what, row.median, unit, row.min, row.max);
-  };
-  print("mutex and vector", row_of(plain_ns), "ns");
-  print("weir acquire and release", row_of(weir_ns), "ns");
-  print("weir / mutex and vector", row_of(ratios), "  ");
-  return weir_close(runtime, &error);
+int main(int argc, char** argv) {
+  return weir::bench::main_of(
+      argc, argv,
+      {.name = "fastpath",
+       .about = "What an acquire and a release cost, with nothing in between, beside other pools.",
+       .rounds = 11,
+       .seconds = 0.2},
+      weir::bench::make_plan);
 }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "demo/worker.h"
+#include "support/server_process.h"
 
 namespace weir::demo {
 
@@ -47,7 +48,7 @@ void Fleet::start(std::uint32_t worker, std::uint64_t from_us) {
 
 std::uint64_t Fleet::kill_worker(std::uint32_t worker) {
   const std::uint64_t killed_us = now_us();
-  children_[worker]->kill_now();
+  test::kill_and_see_it_gone(children_[worker]->pid());
   const std::uint64_t gone_ns = monotonic_ns();
   Gauge& gauge = board_.gauge(worker);
   for (auto* count : {&gauge.idle, &gauge.used, &gauge.waiting}) count->store(0);
@@ -64,7 +65,7 @@ std::uint64_t Fleet::kill_worker(std::uint32_t worker) {
 }
 
 void Fleet::replace(std::uint32_t worker) {
-  children_[worker].reset();
+  dead_.push_back(std::move(*children_[worker]));
   start(worker, from_us_[worker]);
 }
 

@@ -36,7 +36,8 @@ class Fleet {
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 
-  /// SIGKILLs the worker and waits for its end; returns when that was (monotonic, ns). Its requests
+  /// SIGKILLs the worker and waits for its end; returns when that was (monotonic, ns). It is reaped
+  /// later. Its requests
   /// that had arrived and not ended are marked as died; those that arrive from now on wait for
   /// replace().
   std::uint64_t kill_worker(std::uint32_t worker);
@@ -57,6 +58,7 @@ class Fleet {
   Board& board_;
   int stay_read_ = -1, stay_write_ = -1;        // a pipe whose end tells the workers to leave
   std::vector<std::optional<Child>> children_;  // by worker
+  std::vector<Child> dead_;                     // killed, to be reaped when there is time
   std::vector<std::uint64_t> from_us_;  // by worker: the first arrival that its next process gets
 };
 

@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "demo/ideal.h"
-#include "demo/interrupt.h"
 #include "demo/options.h"
 #include "demo/phase.h"
 #include "demo/report.h"
@@ -24,6 +23,7 @@
 #include "demo/trace.h"
 #include "demo/weir_side.h"
 #include "demo/weir_source.h"
+#include "support/interrupt.h"
 #include "support/temp_folder.h"
 
 namespace weir::demo {
@@ -131,7 +131,7 @@ int parse_and_run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kCouldNotRun;  // asking for help is no failure
   }
-  note_interrupts();
+  test::note_interrupts();
   return run(options);
 }
 

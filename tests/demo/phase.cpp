@@ -10,10 +10,10 @@
 #include "demo/board.h"
 #include "demo/child.h"
 #include "demo/fleet.h"
-#include "demo/interrupt.h"
 #include "demo/sampler.h"
 #include "demo/screen.h"
 #include "demo/server_log.h"
+#include "support/interrupt.h"
 
 namespace weir::demo {
 namespace {
@@ -42,7 +42,7 @@ class Phase {
 
   PhaseResult run() {
     while (!is_over()) {
-      if (is_interrupted()) throw std::runtime_error("interrupted");
+      if (test::is_interrupted()) throw std::runtime_error("interrupted");
       if (plan_.weir != nullptr) follow_the_kill();
       if (screen_.is_due(now_us())) screen_.show(moment());
       std::this_thread::sleep_for(awaits_places() ? 200us : 5ms);

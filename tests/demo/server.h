@@ -20,6 +20,8 @@ class DemoServer {
   [[nodiscard]] std::string dsn() const;
   /// REQUIRES: used while this lives.
   [[nodiscard]] ServerAccess access() const;
+  /// For what stands between workers and server, e.g. a proxy.
+  [[nodiscard]] const test::PostgresServer& server() const { return server_; }
 
  private:
   test::PostgresServer server_;

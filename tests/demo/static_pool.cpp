@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
+
+#include "base/clock.h"
 
 namespace weir::demo {
 
@@ -11,19 +14,33 @@ std::uint32_t static_share(std::uint32_t quota, std::uint32_t workers, std::uint
   return std::max(share, 1U);
 }
 
-StaticPool::StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge)
-    : conninfo_(std::move(conninfo)), size_(size), board_(board), gauge_(gauge) {}
+StaticPool::StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge,
+                       std::chrono::milliseconds retry_after)
+    : conninfo_(std::move(conninfo)),
+      size_(size),
+      board_(board),
+      gauge_(gauge),
+      retry_after_(retry_after) {}
+
+void StaticPool::open_all() {
+  for (std::uint32_t i = 0; i < size_; ++i) {
+    OwnConnection connection(PQconnectdb(conninfo_.c_str()));
+    if (PQstatus(connection.get()) != CONNECTION_OK) return;
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(connection));
+  }
+}
 
 End StaticPool::serve(std::uint64_t deadline_ns, std::uint32_t hold_us) {
   OwnConnection connection;
   {
     const Counted waiting(gauge_.waiting);
     if (!take(deadline_ns, connection)) return End::kTimedOut;
-    if (connection == nullptr) connection = open();
+    if (connection == nullptr) connection = open(deadline_ns);
   }
   if (connection == nullptr) {
     give_back(nullptr);
-    return End::kFailed;
+    return retry_after_.count() > 0 ? End::kTimedOut : End::kFailed;
   }
   const Counted used(gauge_.used);
   const std::string error = run_query(connection.get(), hold_us);
@@ -59,11 +76,18 @@ void StaticPool::give_back(OwnConnection connection) {
   free_.notify_one();
 }
 
-OwnConnection StaticPool::open() {
-  OwnConnection connection(PQconnectdb(conninfo_.c_str()));
-  if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
-  board_.note_error(PQerrorMessage(connection.get()));
-  return nullptr;
+OwnConnection StaticPool::open(std::uint64_t deadline_ns) {
+  while (true) {
+    OwnConnection connection(PQconnectdb(conninfo_.c_str()));
+    if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
+    if (retry_after_.count() == 0) {
+      board_.note_error(PQerrorMessage(connection.get()));
+      return nullptr;
+    }
+    const Deadline next = Deadline::after(retry_after_);
+    if (next.ns() >= deadline_ns) return nullptr;
+    std::this_thread::sleep_for(retry_after_);
+  }
 }
 
 }  // namespace weir::demo

@@ -2,6 +2,7 @@
 // threads wait for one another. What a mutex, a condition variable and a vector give.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -20,20 +21,27 @@ namespace weir::demo {
 
 class StaticPool final : public Source {
  public:
-  /// Connections are opened when first needed, as weir does it too.
-  StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge);
+  /// Connections are opened when first needed, as weir does it too. When the server refuses one,
+  /// the request has failed; or, with `retry_after`, it is tried again after so long, until the
+  /// request's deadline.
+  StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge,
+             std::chrono::milliseconds retry_after = std::chrono::milliseconds(0));
   End serve(std::uint64_t deadline_ns, std::uint32_t hold_us) override;
+
+  /// Opens all connections now. For what is compared once it is warm; refusals do not matter.
+  void open_all();
 
  private:
   /// An idle connection, or null when the caller is to open one; false after the deadline.
   bool take(std::uint64_t deadline_ns, OwnConnection& connection);
   void give_back(OwnConnection connection);
-  [[nodiscard]] OwnConnection open();
+  [[nodiscard]] OwnConnection open(std::uint64_t deadline_ns);
 
   const std::string conninfo_;
   const std::uint32_t size_;
   Board& board_;
   Gauge& gauge_;
+  const std::chrono::milliseconds retry_after_;  // 0: never
 
   std::mutex mutex_;
   std::condition_variable free_;     // with mutex_

@@ -26,6 +26,8 @@ std::string quoted(const std::string& text) {
 }
 
 std::string config_text(const WeirSideOptions& options) {
+  const std::string plugin_path =
+      options.plugins.empty() ? "" : "plugin_path = [" + quoted(options.plugins) + "]\n";
   return "[runtime]\n"
          "service = \"demo\"\n"
          "aliases = false\n"  // this database, whatever DATABASE_URL says
@@ -33,11 +35,7 @@ std::string config_text(const WeirSideOptions& options) {
          quoted(kSegment) +
          "\n"
          "folder = " +
-         quoted(options.folder) +
-         "\n"
-         "plugin_path = [" +
-         quoted(options.plugins) +
-         "]\n"
+         quoted(options.folder) + "\n" + plugin_path +
          "[pool.main]\n"
          "driver = \"postgres\"\n"
          "dsn = " +

@@ -35,7 +35,7 @@ def setup(*arguments, missing="", uid=0, sudo=True):
         calls = pathlib.Path(folder, "calls")
         calls.touch()
         programs = {"dpkg-query": DPKG_QUERY, "id": ID}
-        programs.update({name: WRITE_DOWN for name in ("apt-get", "mkdir", "tee", "rm")})
+        programs.update({name: WRITE_DOWN for name in ("apt-get", "install", "mkdir", "tee", "rm")})
         if sudo:
             programs["sudo"] = SUDO
         for name, text in programs.items():
@@ -85,6 +85,21 @@ class Setup(unittest.TestCase):
         self.assertEqual(setup(missing="clang-tidy"), (0, "", []))
         _, _, calls = setup("--check", missing="clang-tidy")
         self.assertIn("clang-tidy", calls[-1])
+
+    def test_peers_of_the_benchmarks_are_asked_for_by_name(self):
+        self.assertEqual(setup(missing="pgbouncer"), (0, "", []))
+        status, output, calls = setup("--bench", missing="pgbouncer libsoci-dev")
+        self.assertEqual(status, 0, output)
+        self.assertTrue(any("install" in call and "libsoci-dev" in call for call in calls), calls)
+
+    def test_a_new_pgbouncer_starts_no_service(self):
+        switch = "/usr/sbin/policy-rc.d"
+        if os.path.exists(switch):
+            self.skipTest("this machine starts no services anyway")
+        _, _, calls = setup("--bench", missing="pgbouncer")
+        install = next(i for i, call in enumerate(calls) if call.startswith("apt-get -q -y install"))
+        self.assertLess(calls.index(f"install -m 755 /dev/stdin {switch}"), install)
+        self.assertGreater(calls.index(f"rm -f {switch}"), install)
 
     def test_refuses_an_argument_it_does_not_know(self):
         status, output, calls = setup("--chekc")

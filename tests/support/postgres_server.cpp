@@ -1,13 +1,9 @@
 #include "support/postgres_server.h"
 
-#include <fcntl.h>
-#include <grp.h>
 #include <libpq-fe.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): kill is POSIX's
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +14,6 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -29,6 +24,8 @@
 #include <system_error>
 #include <vector>
 
+#include "support/server_process.h"
+
 namespace weir::test {
 namespace {
 
@@ -36,14 +33,7 @@ namespace fs = std::filesystem;
 using std::chrono::steady_clock;
 
 constexpr auto kPatience = std::chrono::seconds(60);  // for a loaded machine
-constexpr const char* kUser = "postgres";             // the role, and for root the system's user
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
+constexpr const char* kUser = "postgres";             // the role
 
 void pause_briefly() { poll(nullptr, 0, 2); }
 
@@ -75,107 +65,15 @@ fs::path program(const char* name) {
   return *folder / name;
 }
 
-struct User {
-  uid_t uid;
-  gid_t gid;
-};
-
-/// Who PostgreSQL runs as: nullopt for ourselves.
-std::optional<User> other_user() {
-  if (geteuid() != 0) return std::nullopt;
-  std::array<char, 4096> buffer;
-  passwd entry{};
-  passwd* found = nullptr;
-  getpwnam_r(kUser, &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) {
-    throw std::runtime_error("PostgreSQL does not run as root, and there is no user postgres");
-  }
-  return User{found->pw_uid, found->pw_gid};
-}
-
-void give_to(const fs::path& path, const std::optional<User>& user) {
-  if (user && chown(path.c_str(), user->uid, user->gid) != 0) {
-    throw std::system_error(errno, std::generic_category(), "chown " + path.string());
-  }
-}
-
-/// Starts `command` as PostgreSQL's user, with its output appended to `log`. It dies with us.
-pid_t spawn_program(const std::vector<std::string>& command, const fs::path& log,
-                    const std::optional<User>& user) {
-  // Everything that allocates happens before the fork: other threads may hold the heap's locks.
-  std::vector<char*> arguments;
-  for (const std::string& part : command) arguments.push_back(const_cast<char*>(part.c_str()));
-  arguments.push_back(nullptr);
-  const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (output < 0) throw std::system_error(errno, std::generic_category(), log.string());
-  const pid_t parent = getpid();
-  const pid_t child = fork();
-  if (child == 0) {
-    if (user) {
-      if (setgroups(0, nullptr) != 0 || setgid(user->gid) != 0 || setuid(user->uid) != 0)
-        _exit(126);
-    }
-    // After setuid, which clears it (prctl(2), PR_SET_PDEATHSIG). SIGQUIT is PostgreSQL's
-    // "immediate".
-    prctl(PR_SET_PDEATHSIG, SIGQUIT);
-    if (getppid() != parent) _exit(126);
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, nullptr);
-    const int input = open("/dev/null", O_RDONLY);
-    dup2(input, 0);
-    dup2(output, 1);
-    dup2(output, 2);
-    if (chdir("/") == 0) execv(arguments[0], arguments.data());
-    _exit(127);
-  }
-  const int error = errno;
-  close(output);
-  if (child < 0) throw std::system_error(error, std::generic_category(), "fork");
-  return child;
-}
-
 void run_program(const std::vector<std::string>& command, const fs::path& log,
                  const std::optional<User>& user) {
-  const pid_t child = spawn_program(command, log, user);
+  const pid_t child = spawn_server(command, log, user);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     throw std::runtime_error(command[0] + " failed:\n" + read_file(log));
   }
-}
-
-/// The parent of process `pid`, from /proc; -1 if there is no such process.
-pid_t parent_of(pid_t pid) {
-  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  // "pid (name) state ppid ...", and the name may hold anything.
-  const std::size_t end_of_name = stat.rfind(") ");
-  if (end_of_name == std::string::npos) return -1;
-  pid_t parent = -1;
-  const char* const start = stat.data() + end_of_name + std::strlen(") S ");
-  std::from_chars(start, stat.data() + stat.size(), parent);
-  return parent;
-}
-
-/// Whether process `pid` has ended, reaped by its parent or not.
-bool has_ended(pid_t pid) {
-  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  const std::size_t end_of_name = stat.rfind(") ");
-  return end_of_name == std::string::npos || stat.compare(end_of_name, 3, ") Z") == 0;
-}
-
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> children;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename().string();
-    pid_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error == std::errc() && end == name.data() + name.size() && parent_of(pid) == parent) {
-      children.push_back(pid);
-    }
-  }
-  return children;
 }
 
 // ---- the data folder that all servers begin with ------------------------------------------------
@@ -190,7 +88,7 @@ class Template {
 
  private:
   Template() : folder_("weir-pg-template-"), data_(folder_.path() / "data") {
-    const auto user = other_user();
+    const auto user = server_user();
     const fs::path log = folder_.path() / "log";
     give_to(folder_.path(), user);
     run_program({program("initdb"), "-D", data_, "-U", kUser, "-A", "trust", "-E", "UTF8",
@@ -280,7 +178,7 @@ bool PostgresServer::is_installed() { return find_programs().has_value(); }
 
 PostgresServer::PostgresServer(PostgresSettings settings)
     : settings_(std::move(settings)), maker_(getpid()), folder_("weir-pg-") {
-  const auto user = other_user();
+  const auto user = server_user();
   give_to(folder_.path(), user);
   run_program({"/bin/cp", "-R", "--reflink=auto", "--", Template::data(), folder_.path() / "data"},
               folder_.path() / "log", user);
@@ -338,8 +236,8 @@ void PostgresServer::start() {
 }
 
 void PostgresServer::spawn() {
-  pid_ = spawn_program({program("postgres"), "-D", folder_.path() / "data"}, folder_.path() / "log",
-                       other_user());
+  pid_ = spawn_server({program("postgres"), "-D", folder_.path() / "data"}, folder_.path() / "log",
+                      server_user());
 }
 
 void PostgresServer::wait_until_ready() {

@@ -1,10 +1,10 @@
-#include "demo/interrupt.h"
+#include "support/interrupt.h"
 
 #include <signal.h>
 
 #include <atomic>
 
-namespace weir::demo {
+namespace weir::test {
 namespace {
 
 std::atomic<bool> noted{false};
@@ -21,4 +21,4 @@ void note_interrupts() {
 
 bool is_interrupted() { return noted.load(); }
 
-}  // namespace weir::demo
+}  // namespace weir::test
