@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <ctime>
 #include <optional>
 #include <span>
 
 #include "shm/file_locks.h"
+#include "shm/lingering.h"
 #include "shm/liveness.h"
+#include "shm/reaper.h"
 #include "shm/segment_file.h"
+#include "shm/stats.h"
 
 namespace weir::shm {
 namespace {
@@ -36,6 +40,60 @@ bool is_anybody_else_here(const Segment& segment, WorkerId self) {
     if (!is_certainly_dead(segment, i, word)) return true;
   }
   return false;
+}
+
+// The same of one pool: whoever is here for others has no say in it.
+bool may_others_use(const Segment& segment, WorkerId self, std::uint32_t pool) {
+  const std::span<WorkerRow> rows = segment.workers();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    const WorkerWord word(rows[i].word.load());
+    if (i == self.row || word.state() != WorkerState::kLive) continue;
+    if (may_use_pool(segment, i, pool) && !is_certainly_dead(segment, i, word)) return true;
+  }
+  return false;
+}
+
+// From now on others can see that this worker has the pool.
+void note_use(const Segment& segment, WorkerId self, std::uint32_t pool) {
+  if (const std::optional<PoolRef> ref = PoolRef::find(segment, pool)) StatsBook(*ref, self);
+}
+
+// A pool of this name stands with another driver, server or quota. It may become another one once
+// no living worker has it; for another driver or quota what dead ones left must be gone as well,
+// since the one cannot ask about it and the other would not count it.
+Status make_way(const Segment& segment, WorkerId self, std::uint32_t pool,
+                const PoolDeclaration& declaration, std::span<Word> places, Deadline deadline) {
+  const PoolRow& row = segment.pools()[pool];
+  reap(segment, self);  // from here on what is no lingering place is a living worker's
+  const bool in_use = std::any_of(places.begin(), places.end(), [](const Word& cell) {
+    const PlaceWord word(cell.load());
+    return word.occupied() && word.state() != PlaceState::kLingering;
+  });
+  if (in_use || may_others_use(segment, self, pool)) {
+    return Status(Code::kBadConfig,
+                  "pool " + declaration.name +
+                      ": other workers use a pool of this name with another driver, DSN or quota; "
+                      "give this one another name, or stop them first");
+  }
+  if (row.driver.load() == declaration.driver && row.quota.load() == declaration.quota) {
+    return Status();
+  }
+  const auto occupied = [&] {
+    return std::count_if(places.begin(), places.end(),
+                         [](const Word& cell) { return PlaceWord(cell.load()).occupied(); });
+  };
+  const Deadline patience = deadline.earlier_of(Deadline::after(kDeclarePatience));
+  const timespec pause{0, 5'000'000};
+  while (settle_overdue(segment, self, monotonic_ns()), occupied() > 0) {
+    if (patience.passed(monotonic_ns())) {
+      return Status(Code::kTimeout, "pool " + declaration.name +
+                                        ": stood with another driver or quota, and " +
+                                        std::to_string(occupied()) +
+                                        " connections of dead workers linger in it; try again");
+    }
+    nanosleep(&pause, nullptr);
+  }
+  return Status();
 }
 
 template <typename Row>
@@ -240,25 +298,18 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
       end_of_ranges(segment, rows, segment.places().size(), "pool", "places");
   if (!behind.ok()) return behind.status();
   const std::optional<std::uint32_t> found = find_row(rows, declaration.name);
-  const bool alone = !is_anybody_else_here(segment, self);
   Declared declared;
   if (found) {
     PoolRow& row = rows[*found];
+    const bool alone = !may_others_use(segment, self, *found);
     declared.row = *found;
     const bool same_kind = row.driver.load() == declaration.driver &&
                            row.fingerprint.load() == declaration.fingerprint &&
                            row.quota.load() == declaration.quota;
     const Range range = range_of(row);
     const std::span<Word> places = segment.places().subspan(range.first, range.capacity);
-    const bool empty = std::none_of(places.begin(), places.end(), [](const Word& cell) {
-      return PlaceWord(cell.load()).occupied();
-    });
-    if (!same_kind && !(alone && empty)) {
-      return Status(
-          Code::kBadConfig,
-          "pool " + declaration.name +
-              ": other workers use a pool of this name with another driver, DSN or quota; "
-              "give this one another name, or stop them first");
+    if (!same_kind) {
+      WEIR_TRY(make_way(segment, self, *found, declaration, places, deadline));
     }
     row.driver.store(declaration.driver);
     row.fingerprint.store(declaration.fingerprint);
@@ -284,6 +335,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
       return refused(who, declared.differences);
     }
     put_places_in_force(places, row.max.load());
+    note_use(segment, self, *found);
     return declared;
   }
   const std::optional<std::uint32_t> unused = find_unused_row(rows);
@@ -309,6 +361,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.linger_used_ms.store(declaration.linger_used_ms);
   put_places_in_force(segment.places().subspan(range->first, range->capacity), declaration.max);
   row.declared.store(1);  // last
+  note_use(segment, self, *unused);
   declared.row = *unused;
   return declared;
 }

@@ -42,6 +42,18 @@ StatsBook::StatsBook(const PoolRef& pool, WorkerId self) : row_(&pool.totals()) 
   }
 }
 
+bool may_use_pool(const Segment& segment, std::uint32_t row, std::uint32_t pool) {
+  const std::uint32_t per_worker = segment.geometry().stats_per_worker;
+  const std::uint64_t gen = WorkerWord(segment.workers()[row].word.load()).gen();
+  for (const StatsRow& stats : segment.stats().subspan(std::size_t{row} * per_worker, per_worker)) {
+    const std::uint64_t mark = stats.owner.load();
+    const bool is_its_own = mark >> 32 == gen && pool_of(mark) != 0;
+    if (!is_its_own) return false;  // rows are taken in order: it has no more
+    if (pool_of(mark) == pool + 1) return true;
+  }
+  return true;
+}
+
 std::uint64_t sum_counter(const PoolRef& pool, Counter counter) {
   const auto index = static_cast<std::size_t>(counter);
   std::uint64_t sum = pool.totals().counters[index].load(std::memory_order_relaxed);

@@ -49,6 +49,10 @@ class StatsBook {
   StatsRow* row_;
 };
 
+/// Whether the living worker in `row` may be using pool `pool`: it has figures of it, or more pools
+/// than rows to keep figures in.
+[[nodiscard]] bool may_use_pool(const Segment& segment, std::uint32_t row, std::uint32_t pool);
+
 /// Sum of one counter over a pool's totals and everybody's rows.
 [[nodiscard]] std::uint64_t sum_counter(const PoolRef& pool, Counter counter);
 

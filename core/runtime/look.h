@@ -5,8 +5,8 @@
 #pragma once
 
 #include "base/status.h"
-#include "pool/stats.h"
 #include "config/runtime_config.h"
+#include "pool/stats.h"
 
 namespace weir::runtime {
 

@@ -186,5 +186,31 @@ TEST_F(PoolProgress, ASessionThatCannotAskAboutADeadOneIsKeptAndUsed) {
   EXPECT_LE(stats_of(weir.pool()).closes, closes + 1);
 }
 
+TEST_F(PoolProgress, AfterACrashOfAllANewDsnTakesEffectAtOnce) {
+  const auto last = idle_worker(world_->config("max = 2"));
+  last->kill();
+  Weir weir("[runtime]\nfolder = \"" + world_->folder() +
+            "\"\n[pool.main]\ndriver = \"postgres\"\nmax = 2\ndsn = \"" + world_->dsn() +
+            " options='-c work_mem=8MB'\"\n");
+  Got got = acquire(weir.pool(), kSoon);
+  ASSERT_TRUE(got.ok()) << got.message;
+  EXPECT_EQ(ask(got, "SHOW work_mem"), "8MB");
+  EXPECT_TRUE(release(got.lease).ok());
+}
+
+TEST_F(PoolProgress, WhoIsThereForAnotherPoolHasNoSayInThisOne) {
+  const std::string folder = "[runtime]\nfolder = \"" + world_->folder() + "\"\n";
+  const auto pool = [&](const std::string& name, const std::string& keys) {
+    return "[pool." + name + "]\ndriver = \"postgres\"\ndsn = \"" + world_->dsn() + "\"\n" + keys;
+  };
+  const Weir other(folder + pool("jobs", "max = 1"));
+  other.attach();
+  const auto last = idle_worker(folder + pool("main", "max = 2"));
+  last->kill();
+  Weir weir(folder + "[quota.pg]\nlimit = 1\n" + pool("main", "max = 1\nquota = \"pg\""));
+  expect_served(weir.pool());
+  EXPECT_TRUE(weir.log_of("settings_differ").empty());
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -226,8 +226,8 @@ TEST_F(Declaring, ShrinkingAndGrowingAgainKeepsOccupiedPlacesInService) {
 }
 
 TEST_F(Declaring, RefusesTheSameNameForAnotherServerDriverOrQuota) {
-  declare(main_pool());
   const auto other = world_.join();
+  static_cast<void>(world_.pool(other->id(), main_pool()));
   PoolDeclaration server = main_pool(), driver = main_pool(), quota = main_pool();
   server.fingerprint = 8;
   driver.driver = "another";
