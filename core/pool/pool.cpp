@@ -102,7 +102,9 @@ PlaceIndex Pool::take_any_idle() {
 // written, and the processor waits for that (15 ns here).
 inline void Pool::lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan) {
   Slot& slot = slots_[place];
-  lent_lately_.store(true, std::memory_order_relaxed);
+  if (!lent_lately_.load(std::memory_order_relaxed)) {
+    lent_lately_.store(true, std::memory_order_relaxed);
+  }
   const std::uint64_t serial = slot.serial.load(std::memory_order_relaxed) + 1;
   slot.serial.store(serial, std::memory_order_relaxed);
   ++slot.leases;

@@ -303,11 +303,12 @@ class Pool {
   // What a release must not overlook, one word for the fast path to read.
   static constexpr std::uint32_t kClosed = 1;       // nothing is lent any more
   static constexpr std::uint32_t kSpareWanted = 2;  // the keeper wants a connection to ask over
-  std::atomic<std::uint32_t> attention_{0};
-  std::atomic<bool> asking_{false};               // a job of kind kConfirm exists
-  std::atomic<std::uint32_t> inside_{0};          // callers in acquire() or release()
-  std::atomic<bool> lent_lately_{false};          // since the keeper's last tick
-  std::atomic<std::uint64_t> tick_ns_{0};         // 0: nobody refreshes it, read a clock
+  // Read by every lease and release, and written seldom: apart from what is written often.
+  alignas(64) std::atomic<std::uint32_t> attention_{0};
+  std::atomic<bool> lent_lately_{false};              // since the keeper's last tick
+  std::atomic<std::uint64_t> tick_ns_{0};             // 0: nobody refreshes it, read a clock
+  alignas(64) std::atomic<std::uint32_t> inside_{0};  // callers in acquire() or release()
+  std::atomic<bool> asking_{false};                   // a job of kind kConfirm exists
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
   // Constant once the pool is used.
   bool ticking_ = false;
