@@ -61,7 +61,7 @@ class Segment {
   [[nodiscard]] const std::string& path() const { return path_; }
   /// A descriptor of the file for lock queries. May have become another file after a closefrom():
   /// see is_intact().
-  [[nodiscard]] int fd() const { return fd_.load(std::memory_order_relaxed); }
+  [[nodiscard]] int fd() const { return fd_.load(std::memory_order_acquire); }
   /// Whether fd() still is the segment (fstat).
   [[nodiscard]] bool is_intact() const { return is_segment(fd()); }
   /// As is_intact(), reopening it when it is not. False: it cannot be reopened.
