@@ -108,7 +108,7 @@ TEST_F(Installed, AProgramIsBuiltByPkgConfigAndFindsItsDriver) {
 TEST_F(Installed, AProgramIsBuiltByFindPackageAndFindsItsDriver) {
   const fs::path build = folder_->path() / "by-find-package";
   const Ended built =
-      run("cmake -S " WEIR_OUTSIDE_FOLDER " -B " + quoted(build) +
+      run("cmake -G Ninja -S " WEIR_OUTSIDE_FOLDER " -B " + quoted(build) +
           " -DCMAKE_PREFIX_PATH=" + quoted(prefix()) + " && cmake --build " + quoted(build));
   ASSERT_EQ(built.status, 0) << built.output;
   const Ended ended = run_outside(build / "outside");
