@@ -105,20 +105,19 @@ void Pool::serve(PlaceIndex place) {
 
 // The same for a place whose connection has been idle: before it is anybody's it is checked, if
 // that is due, by the keeper.
-void Pool::serve_idle(PlaceIndex place) {
-  do {
-    if (!is_wanted()) continue;
-    const Slot& slot = slots_[place];
-    const std::uint64_t now = now_ns();
-    if (is_expired(slot, now)) {
-      start_closing(place, PlaceState::kUsed);
-    } else if (needs_check(slot, now)) {
-      add_check(place);
-    } else {
-      serve(place);
-    }
-    return;
-  } while (set_idle(place) && is_wanted() && take_idle_at(place));
+void Pool::check_and_serve(PlaceIndex place) {
+  while (!is_wanted()) {
+    if (!set_idle(place) || !is_wanted() || !take_idle_at(place)) return;
+  }
+  const Slot& slot = slots_[place];
+  const std::uint64_t now = now_ns();
+  if (is_expired(slot, now)) {
+    start_closing(place, PlaceState::kUsed);
+  } else if (needs_check(slot, now)) {
+    add_check(place);
+  } else {
+    serve(place);
+  }
 }
 
 // Idle connections of this worker to those who wait, as many as there are of both.
@@ -126,7 +125,7 @@ void Pool::serve_idle() {
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     if (!is_mine_and(cell(place).load(std::memory_order_relaxed), PlaceState::kIdle)) continue;
     if (!is_wanted()) return;
-    if (take_idle_at(place)) serve_idle(place);
+    if (take_idle_at(place)) check_and_serve(place);
   }
 }
 

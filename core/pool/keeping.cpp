@@ -270,27 +270,16 @@ Pool::PlaceIndex Pool::next_to_ask_about() const {
 }
 
 void Pool::finish_confirm(Job& job, const Status& status) {
-  // An answer, or none because this session cannot ask about that one (it is at another address,
-  // say): either way the next one may be asked about.
-  const bool cannot_ask = status.code() == Code::kNotSupported;
-  const bool fit = status.ok() || (cannot_ask && is_connected(slots_[job.place]));
-  if (fit && job.target != kNoPlace) {
-    Lingering& asked = lingering_[job.target];
-    if (status.ok() && job.argument->confirm.gone != 0 && asked.word == job.target_word) {
-      settle(job.target, PlaceWord(job.target_word));
-    } else {
-      asked.asked_ns = monotonic_ns();
-      asked.pause_ns =
-          cannot_ask ? kSecond : std::clamp(asked.pause_ns * 2, kFirstPauseNs, kLongestPauseNs);
-      asked.next_try_ns = asked.asked_ns + asked.pause_ns;
-      if (status.ok()) shm::note_still_there(ref(), job.target);
-    }
-    if (next_to_ask_about() != kNoPlace) {
-      job.started = false;
-      jobs_.add(std::move(job));
-      wake_keeper();
-      return;
-    }
+  // A session that could not ask (that one is at another address, say) may be fit all the same.
+  const bool fit = status.ok() || is_connected(slots_[job.place]);
+  if (job.target != kNoPlace && lingering_[job.target].word == job.target_word) {
+    note_answer(job.target, status.ok(), status.ok() && job.argument->confirm.gone != 0);
+  }
+  if (fit && job.target != kNoPlace && next_to_ask_about() != kNoPlace) {
+    job.started = false;
+    jobs_.add(std::move(job));
+    wake_keeper();
+    return;
   }
   asking_.store(false);
   slots_[job.place].in_hands.store(false);
@@ -299,6 +288,21 @@ void Pool::finish_confirm(Job& job, const Status& status) {
   } else {
     start_closing(job.place, PlaceState::kUsed);
   }
+}
+
+// Who could not be asked about is asked about again after a second, perhaps over another session;
+// who is still there soon, and then less and less often.
+void Pool::note_answer(PlaceIndex target, bool answered, bool gone) {
+  Lingering& asked = lingering_[target];
+  if (gone) {
+    settle(target, PlaceWord(asked.word));
+    return;
+  }
+  if (answered) shm::note_still_there(ref(), target);
+  asked.asked_ns = monotonic_ns();
+  asked.pause_ns =
+      answered ? std::clamp(asked.pause_ns * 2, kFirstPauseNs, kLongestPauseNs) : kSecond;
+  asked.next_try_ns = asked.asked_ns + asked.pause_ns;
 }
 
 // A request that did not get through is made again after a while.
@@ -407,7 +411,7 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
     } else if (eviction == policy::Eviction::kCheck || keepalive_due) {
       add_check(place);
     } else {
-      serve_idle(place);
+      check_and_serve(place);
     }
   }
 }
@@ -474,11 +478,11 @@ void Pool::report_leaks(std::uint64_t now_ns) {
   }
 }
 
-// Without a keeper's thread nobody closes what comes back after close(): a moment is spent on it
-// here, enough for a server to answer a goodbye.
+// Without a keeper's thread nobody closes what comes back after close(): the one who brings it
+// waits for that, as close() itself does.
 void Pool::close_here(PlaceIndex place) {
   if (ticking_ || !keep_once_ || !is_closed()) return;
-  const Deadline patience = Deadline::after(milliseconds(20));
+  const Deadline patience = Deadline::after(config_.close_timeout);
   const timespec pause{0, 500'000};
   for (keep_once_(); slots_[place].in_hands.load() && !patience.passed(monotonic_ns());
        keep_once_()) {

@@ -136,7 +136,7 @@ bool Pool::try_acquire(std::string_view label, Loan& loan) {
   if (place == kNoPlace) return false;
   const std::uint64_t now = now_ns();
   if (needs_check(slots_[place], now)) {
-    serve_idle(place);
+    check_and_serve(place);
     return false;
   }
   lend(place, label, now, loan);
@@ -366,7 +366,7 @@ bool Pool::is_overflow() const {
 // before it looked, and finds the place idle. The other order loses wake-ups.
 void Pool::put_back(PlaceIndex place) {
   if (!set_idle(place) || !is_demanded() || !is_wanted() || !take_idle_at(place)) return;
-  if (validate_after_ns_ == 0) return serve_idle(place);
+  if (validate_after_ns_ == 0) return check_and_serve(place);
   serve(place);
 }
 

@@ -224,7 +224,7 @@ class Pool {
   [[nodiscard]] bool is_wanted() const;
   void put_back(PlaceIndex place);
   void serve(PlaceIndex place);
-  void serve_idle(PlaceIndex place);
+  void check_and_serve(PlaceIndex place);
   void serve_idle();
   void start_closing(PlaceIndex place, PlaceState from);
   [[nodiscard]] std::uint32_t closing_soon() const;
@@ -273,6 +273,7 @@ class Pool {
   void ask_over(PlaceIndex spare);
   [[nodiscard]] PlaceIndex next_to_ask_about() const;
   void finish_confirm(Job& job, const Status& status);
+  void note_answer(PlaceIndex target, bool answered, bool gone);
   static bool has_nothing_to_do(const Job& job);
   static void copy_token(const std::string& bytes, weir_token_t& token);
   [[nodiscard]] policy::PoolView view(std::uint64_t now_ns) const;

@@ -36,7 +36,9 @@ void Pool::tick() {
   shm::raise_demand(ref());
   if (parts_.membership.is_sound()) {
     shm::reap_if_due(parts_.segment, self(), now_ns);
-    shm::settle_overdue(parts_.segment, self(), now_ns);
+    if (const unsigned places = shm::settle_overdue(parts_.segment, self(), now_ns)) {
+      parts_.log.info("places_reclaimed", {{"places", places}});
+    }
   } else {
     wake_keeper();  // it fences this worker
   }

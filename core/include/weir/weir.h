@@ -111,13 +111,14 @@ typedef struct weir_acquire_options {
   { sizeof(weir_acquire_options_t), WEIR_TIMEOUT_DEFAULT, 0 }
 
 /* Lends a connection. `options` may be null. The deadline covers attaching, standing in line,
- * connecting, validation and retries together. On failure *lease is all zero.
- *   WEIR_TIMEOUT          nothing came free in time; the message carries pool, limits and waited
- * time WEIR_TOO_MANY_WAITERS the line is full (max_waiting, or the segment's) WEIR_CONNECT_FAILED,
- * WEIR_AUTH_FAILED, WEIR_SERVER_FULL   the server's word is in the message WEIR_BREAKER_OPEN the
- * server is believed down; the message says when to try again WEIR_CLOSED           the runtime was
- * closed WEIR_SHM_*            the segment cannot be used; the message says what to do [any thread;
- * blocks until the deadline] */
+ * connecting, validation and retries together. On failure *lease is all zero. Codes:
+ *  - WEIR_TIMEOUT: nothing came free in time; the message carries pool, limits and waited time.
+ *  - WEIR_TOO_MANY_WAITERS: the line is full (max_waiting, or the segment's).
+ *  - WEIR_CONNECT_FAILED, WEIR_AUTH_FAILED, WEIR_SERVER_FULL: the server's word is in the message.
+ *  - WEIR_BREAKER_OPEN: the server is believed down; the message says when to try again.
+ *  - WEIR_CLOSED: the runtime was closed.
+ *  - WEIR_SHM_*: the segment cannot be used; the message says what to do.
+ * [any thread; blocks until the deadline] */
 WEIR_EXPORT int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options,
                                  weir_lease_t* lease, weir_error_t* error);
 
@@ -130,12 +131,15 @@ WEIR_EXPORT int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_optio
 
 /* Gives a connection back; the session is made clean first, as the pool's `reset` says. A
  * connection that cannot be made clean, is broken or has unread answers is closed instead, which is
- * no error. WEIR_NOT_CHECKED_OUT  this lease was given back before, or never was one WEIR_FORKED it
- * is a parent process's Neither alters anything. On WEIR_OK *lease becomes all zero. [any thread;
- * blocks for the reset's round trip at most, never for a close] */
+ * no error. On WEIR_OK *lease becomes all zero; the other two codes alter nothing:
+ *  - WEIR_NOT_CHECKED_OUT: this lease was given back before, or never was one.
+ *  - WEIR_FORKED: it is a parent process's.
+ * [any thread; blocks for the reset's round trip at most, never for a close; but after weir_close,
+ * in a host without weir's threads, for that too, at most the pool's close_timeout] */
 WEIR_EXPORT int32_t weir_release(weir_lease_t* lease, weir_error_t* error);
 
-/* As weir_release, but the connection is closed, not lent again. [any thread; does not block] */
+/* As weir_release, but the connection is closed, not lent again. [any thread; does not block, but
+ * after weir_close as weir_release] */
 WEIR_EXPORT int32_t weir_discard(weir_lease_t* lease, weir_error_t* error);
 
 /* The client library's handle (PGconn* for postgres), or null if the lease is not good here: given
