@@ -35,7 +35,7 @@ Bytes content_of(const std::string& path) {
 
 void write_file(const std::string& path, const Bytes& bytes) {
   unlink(path.c_str());
-  const shm::FileDescriptor fd(::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
+  const FileDescriptor fd(::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600));
   require(::write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
           "the file can be written");
 }

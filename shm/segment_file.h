@@ -7,28 +7,11 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/file_descriptor.h"
 #include "base/status.h"
 #include "shm/layout.h"
 
 namespace weir::shm {
-
-/// An open descriptor, closed by its destructor. Not an owner after release().
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-  ~FileDescriptor();
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
- private:
-  int fd_;
-};
 
 /// What the header of a file says, found fit to be mapped.
 struct CheckedFile {

@@ -43,7 +43,7 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
-void append_escaped(std::string& out, char c) {
+void append_escaped(std::string& out, char c, std::string_view hex) {
   constexpr std::string_view kHex = "0123456789abcdef";
   const auto byte = static_cast<unsigned char>(c);
   if (c == '"' || c == '\\') {
@@ -54,7 +54,7 @@ void append_escaped(std::string& out, char c) {
   } else if (c == '\t') {
     out += "\\t";
   } else if (byte < ' ' || byte == 0x7F) {
-    out += "\\x";
+    out += hex;
     out += kHex[byte >> 4];
     out += kHex[byte & 0xF];
   } else {

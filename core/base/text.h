@@ -26,7 +26,8 @@ namespace weir {
 /// `text` with A to Z in lower case; all else as it is.
 [[nodiscard]] std::string lower_case(std::string_view text);
 
-/// Appends `c` to `out`: control characters, quotes and backslashes as escapes.
-void append_escaped(std::string& out, char c);
+/// Appends `c` to `out`: control characters, quotes and backslashes as escapes. Control characters
+/// without a letter of their own are `hex` and two digits.
+void append_escaped(std::string& out, char c, std::string_view hex = "\\x");
 
 }  // namespace weir

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "base/file_descriptor.h"
+
 namespace weir::driver {
 namespace {
 
@@ -16,20 +18,6 @@ Status refuse(const std::string& path, const std::string& why) {
   return {Code::kAuthFailed, "password_file " + path + ": " + why};
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 }  // namespace
 
 Result<std::string> read_password_file(const std::string& path) {
@@ -37,7 +25,7 @@ Result<std::string> read_password_file(const std::string& path) {
     return refuse(path, Status::system_error("cannot be read", error_number).message());
   };
   // Not blocking: a pipe without a writer is refused below instead of waited for.
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return failed(errno);
   struct stat about {};
   if (fstat(file.get(), &about) != 0) return failed(errno);

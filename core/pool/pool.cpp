@@ -425,51 +425,18 @@ Stats Pool::stats() const {
   stats.max = row.max.load();
   stats.min = row.min.load();
   stats.keep = row.keep.load();
+  Stats own;
   for (PlaceIndex i = 0; i < ref().capacity(); ++i) {
     const PlaceWord word(cell(i).load());
-    const bool mine = word.belongs_to(self());
+    add_places(stats, word.state(), 1);
+    if (word.belongs_to(self())) add_places(own, word.state(), 1);
     stats.acquires += ref().info(i).leases.load(std::memory_order_relaxed);
-    switch (word.state()) {
-      case PlaceState::kIdle:
-      case PlaceState::kParked:
-        ++stats.idle;
-        stats.worker_idle += mine ? 1 : 0;
-        break;
-      case PlaceState::kUsed:
-      case PlaceState::kGiving:
-        ++stats.used;
-        stats.worker_used += mine ? 1 : 0;
-        break;
-      case PlaceState::kOpening:
-      case PlaceState::kOffered:
-        ++stats.connecting;
-        break;
-      case PlaceState::kClosing:
-        ++stats.closing;
-        break;
-      case PlaceState::kLingering:
-        ++stats.lingering;
-        break;
-      case PlaceState::kFree:
-      case PlaceState::kRetired:
-        break;
-    }
   }
+  stats.worker_idle = own.idle;
+  stats.worker_used = own.used;
   const shm::LineView line = shm::look_at_line(ref(), self());
   stats.waiting = line.waiting + line.waiting_local;
-  const auto sum = [&](shm::Counter counter) { return shm::sum_counter(ref(), counter); };
-  stats.acquires_waited = sum(shm::Counter::kAcquiresWaited);
-  stats.wait_ns = sum(shm::Counter::kWaitNs);
-  stats.timeouts = sum(shm::Counter::kTimeouts);
-  stats.too_many_waiters = sum(shm::Counter::kTooManyWaiters);
-  stats.connects = sum(shm::Counter::kConnects);
-  stats.connect_failures = sum(shm::Counter::kConnectFailures);
-  stats.closes = sum(shm::Counter::kCloses);
-  stats.handed_on = sum(shm::Counter::kHandedOn);
-  stats.resets = sum(shm::Counter::kResets);
-  stats.reset_failures = sum(shm::Counter::kResetFailures);
-  stats.pings = sum(shm::Counter::kPings);
-  stats.ping_failures = sum(shm::Counter::kPingFailures);
+  take_counters(stats, [this](shm::Counter counter) { return shm::sum_counter(ref(), counter); });
   return stats;
 }
 

@@ -4,6 +4,9 @@
 
 #include <cstdint>
 
+#include "shm/stats.h"
+#include "shm/words.h"
+
 namespace weir::pool {
 
 struct Stats {
@@ -22,5 +25,26 @@ struct Stats {
     return idle + used + connecting + closing + lingering;
   }
 };
+
+/// Counts `places` places that are in `state`.
+void add_places(Stats& stats, shm::PlaceState state, std::uint32_t places);
+
+/// Takes over what `value_of` says of each shm::Counter.
+template <typename ValueOf>
+void take_counters(Stats& stats, ValueOf value_of) {
+  using shm::Counter;
+  stats.acquires_waited = value_of(Counter::kAcquiresWaited);
+  stats.wait_ns = value_of(Counter::kWaitNs);
+  stats.timeouts = value_of(Counter::kTimeouts);
+  stats.too_many_waiters = value_of(Counter::kTooManyWaiters);
+  stats.connects = value_of(Counter::kConnects);
+  stats.connect_failures = value_of(Counter::kConnectFailures);
+  stats.closes = value_of(Counter::kCloses);
+  stats.handed_on = value_of(Counter::kHandedOn);
+  stats.resets = value_of(Counter::kResets);
+  stats.reset_failures = value_of(Counter::kResetFailures);
+  stats.pings = value_of(Counter::kPings);
+  stats.ping_failures = value_of(Counter::kPingFailures);
+}
 
 }  // namespace weir::pool

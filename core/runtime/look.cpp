@@ -6,8 +6,6 @@
 namespace weir::runtime {
 
 Result<pool::Stats> look_at(const config::RuntimeConfig& config, const config::PoolConfig& pool) {
-  using shm::Counter;
-  using shm::PlaceState;
   pool::Stats stats;
   stats.max = pool.max;
   stats.min = pool.min;
@@ -24,25 +22,12 @@ Result<pool::Stats> look_at(const config::RuntimeConfig& config, const config::P
   stats.max = seen->max;
   stats.min = seen->min;
   stats.keep = seen->keep;
-  stats.idle = seen->in(PlaceState::kIdle) + seen->in(PlaceState::kParked);
-  stats.used = seen->in(PlaceState::kUsed) + seen->in(PlaceState::kGiving);
-  stats.connecting = seen->in(PlaceState::kOpening) + seen->in(PlaceState::kOffered);
-  stats.closing = seen->in(PlaceState::kClosing);
-  stats.lingering = seen->in(PlaceState::kLingering);
+  for (std::size_t state = 0; state < seen->count.size(); ++state) {
+    pool::add_places(stats, static_cast<shm::PlaceState>(state), seen->count[state]);
+  }
   stats.waiting = seen->waiting;
   stats.acquires = seen->acquires;
-  stats.acquires_waited = seen->counter(Counter::kAcquiresWaited);
-  stats.wait_ns = seen->counter(Counter::kWaitNs);
-  stats.timeouts = seen->counter(Counter::kTimeouts);
-  stats.too_many_waiters = seen->counter(Counter::kTooManyWaiters);
-  stats.connects = seen->counter(Counter::kConnects);
-  stats.connect_failures = seen->counter(Counter::kConnectFailures);
-  stats.closes = seen->counter(Counter::kCloses);
-  stats.handed_on = seen->counter(Counter::kHandedOn);
-  stats.resets = seen->counter(Counter::kResets);
-  stats.reset_failures = seen->counter(Counter::kResetFailures);
-  stats.pings = seen->counter(Counter::kPings);
-  stats.ping_failures = seen->counter(Counter::kPingFailures);
+  pool::take_counters(stats, [seen](shm::Counter counter) { return seen->counter(counter); });
   return stats;
 }
 

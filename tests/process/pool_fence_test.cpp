@@ -170,16 +170,7 @@ TEST_F(PoolFence, OneWhoseRowAnotherProcessTookStartsAnewAndTheQuotaHolds) {
   ASSERT_TRUE(got.ok()) << got.message;
   EXPECT_TRUE(release(got.lease).ok());
   lose_life();
-  SharedCounter joined;
-  const WorkerProcess other([&]() -> int {
-    Weir own(world_->config(keys));
-    Got one = acquire(own.pool());
-    require(one, "acquire");
-    require(release(one.lease), "release");
-    joined.add();
-    while (true) pause();
-  });
-  ASSERT_TRUE(joined.await(1));
+  const auto other = idle_worker(world_->config(keys));
   std::vector<Got> held;
   for (int i = 0; i < 4; ++i) {
     held.push_back(acquire(pool(), 1s));

@@ -133,18 +133,9 @@ TEST_F(PoolKill, TheLastPlaceOfAnIdleSessionComesBackAtOnce) {
   Weir weir(config);
   weir.attach();
   for (int round = 0; round < 5; ++round) {
-    SharedCounter ready;
-    WorkerProcess victim([&]() -> int {
-      Weir own(config);
-      Got got = acquire(own.pool());
-      require(got, "acquire");
-      require(release(got.lease), "release");
-      ready.add();
-      while (true) pause();
-    });
-    ASSERT_TRUE(ready.await(1));
+    const auto victim = idle_worker(config);
     const std::uint64_t start = monotonic_ns();
-    victim.kill();
+    victim->kill();
     Got got = acquire(weir.pool(), 10s);
     EXPECT_TRUE(got.ok()) << got.message;
     EXPECT_LT(Nanos(monotonic_ns() - start), 1s);

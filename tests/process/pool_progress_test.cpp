@@ -27,20 +27,6 @@ class PoolProgress : public PoolOnPostgres {
   /// Both on that quota.
   [[nodiscard]] std::string both() const { return only("main") + section("jobs"); }
 
-  /// A worker that has an idle connection and then only lives.
-  [[nodiscard]] std::unique_ptr<WorkerProcess> idle_worker(const std::string& config) const {
-    SharedCounter ready;
-    auto worker = std::make_unique<WorkerProcess>([&]() -> int {
-      Weir own(config);
-      Got got = acquire(own.pool());
-      require(got, "acquire");
-      require(release(got.lease), "release");
-      ready.add();
-      while (true) pause();
-    });
-    EXPECT_TRUE(ready.await(1));
-    return worker;
-  }
   /// Gives back to be closed a connection that is in the middle of something.
   static void discard_busy(Got& got) {
     require(got, "acquire");

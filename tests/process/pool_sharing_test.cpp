@@ -154,16 +154,7 @@ TEST_F(PoolSharing, TwoPoolsOfOneQuotaNeverHoldMoreThanItTogetherAndBothAreServe
 
 TEST_F(PoolSharing, AnIdleConnectionGoesToWhoeverWaitsElsewhere) {
   const std::string config = world_->config("max = 1\npermit_quantum = \"50ms\"");
-  SharedCounter idle;
-  const WorkerProcess quiet([&]() -> int {
-    Weir weir(config);
-    Got got = acquire(weir.pool());
-    require(got, "acquire");
-    require(release(got.lease), "release");
-    idle.add();
-    while (true) pause();
-  });
-  ASSERT_TRUE(idle.await(1));
+  const auto quiet = idle_worker(config);
   Weir weir(config);
   const std::uint64_t start = monotonic_ns();
   Got got = acquire(weir.pool(), 5s);

@@ -195,6 +195,20 @@ std::string PoolWorld::await_rest(Nanos patience) const {
 
 // ---- what processes share -------------------------------------------------------------------
 
+std::unique_ptr<WorkerProcess> idle_worker(const std::string& config) {
+  SharedCounter ready;
+  auto worker = std::make_unique<WorkerProcess>([&]() -> int {
+    Weir own(config);
+    Got got = acquire(own.pool());
+    require(got, "acquire");
+    require(release(got.lease), "release");
+    ready.add();
+    while (true) pause();
+  });
+  require(ready.await(1), "an idle worker");
+  return worker;
+}
+
 void* map_shared(std::size_t bytes) {
   void* const memory =
       mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -104,6 +104,9 @@ class PoolWorld {
   TempFolder folder_{"/dev/shm/weir-pool-"};
 };
 
+/// A worker that has an idle connection of pool "main" and then only lives.
+std::unique_ptr<WorkerProcess> idle_worker(const std::string& config);
+
 /// Memory that children forked after it share with their parent.
 void* map_shared(std::size_t bytes);
 void unmap_shared(void* memory, std::size_t bytes);
