@@ -140,14 +140,15 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     {"linger_max", Form::kDuration, read_duration<&PoolConfig::linger_max>,
      write_if_set<&PoolConfig::linger_max, PoolConfig>},
     duration_key<&PoolConfig::permit_quantum>("permit_quantum"),
+    duration_key<&PoolConfig::handover_after>("handover_after"),
     choice_key<&PoolConfig::on_conflict, kConflicts, PoolConfig>("on_conflict"),
 };
 
 // What this version cannot do yet. To take such a key and do nothing would be worse than to say so.
 constexpr std::string_view kPlannedQuotaKeys[] = {"leave"};
 constexpr std::string_view kPlannedPoolKeys[] = {
-    "policy",        "policy_params", "handover", "handover_after",   "reserve",
-    "reserve_after", "class",         "order",    "on_connect_error", "capture_stack",
+    "policy", "policy_params", "handover",         "reserve",       "reserve_after",
+    "class",  "order",         "on_connect_error", "capture_stack",
 };
 
 // What other pools call it: SQLAlchemy, Django, MongoDB's drivers, redis-py, psycopg, HikariCP, Go.

@@ -109,6 +109,7 @@ std::optional<ConfigProblem> PoolConfig::problem() const {
            DurationRule{"statement_timeout", statement_timeout, true},
            DurationRule{"close_timeout", close_timeout, false},
            DurationRule{"permit_quantum", permit_quantum, true},
+           DurationRule{"handover_after", handover_after, true},
            DurationRule{"linger_max", linger_max.value_or(unset), true},
            DurationRule{"leak_after", leak_after, true},
            DurationRule{"keepalive", keepalive, true},

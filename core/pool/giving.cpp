@@ -69,12 +69,8 @@ const Candidate* Pool::whom_to_grant(const LineView& view) const {
   return view.oldest_own && !may_give_away(view) ? &*view.oldest_own : nullptr;
 }
 
-// Whether a caller that has just come may take an idle connection here: not past an older waiter of
-// its own worker, nor past one elsewhere whom this worker owes room.
-bool Pool::may_pass_the_line() const {
-  if (!is_demanded()) return true;
-  const LineView view = shm::look_at_line(ref(), self());
-  return !view.oldest_own && !may_give_away(view);
+bool Pool::is_wanted_by(const LineView& view) const {
+  return whom_to_grant(view) != nullptr || may_give_away(view);
 }
 
 // Whether somebody waits whom a connection of ours could serve now. Nobody at all: says so in
@@ -83,7 +79,31 @@ bool Pool::is_wanted() const {
   if (!is_demanded()) return false;
   const LineView view = shm::look_at_line(ref(), self());
   if (!view.anybody()) return !shm::lower_demand(ref(), self());
-  return whom_to_grant(view) != nullptr || may_give_away(view);
+  return is_wanted_by(view);
+}
+
+// The same, but only if whom it would serve has waited for handover_after. That cannot be so before
+// a time known from the last look: whoever comes later is owed later.
+bool Pool::is_owed(std::uint64_t now_ns) {
+  if (now_ns < owed_from_ns_.load(std::memory_order_relaxed)) return false;
+  const LineView view = shm::look_at_line(ref(), self());
+  if (!view.anybody()) return !shm::lower_demand(ref(), self());
+  const std::uint64_t owed_from = owed_from_ns(view, now_ns);
+  owed_from_ns_.store(owed_from, std::memory_order_relaxed);
+  return now_ns >= owed_from && is_wanted_by(view);
+}
+
+std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) const {
+  const std::uint64_t keeps_until =
+      last_gained_ns_.load(std::memory_order_relaxed) +
+      static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
+  std::uint64_t from = now_ns;
+  if (view.oldest_own) from = std::min(from, view.oldest_own->since_ns);
+  from += handover_after_ns_;
+  for (const std::optional<Candidate>& who : {view.oldest, view.oldest_mate}) {
+    if (who) from = std::min(from, std::max(who->since_ns + handover_after_ns_, keeps_until));
+  }
+  return from;
 }
 
 // A place that is USED by this worker and nobody's in particular: to who is next, else idle.

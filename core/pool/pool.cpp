@@ -22,14 +22,22 @@ std::uint64_t to_ns(std::chrono::milliseconds duration) {
 }
 
 // What this thread remembers: the place it used last, most likely idle again and warm in this
-// core's cache; and its own number. Initial-exec: one load instead of a call into the dynamic
+// core's cache; its own number; when it gave that place back, if others waited then, and whether it
+// is one that comes again at once. Initial-exec: one load instead of a call into the dynamic
 // linker.
 struct Memory {
   const void* pool;
   PlaceIndex place;
   std::uint32_t thread_id;
+  std::uint64_t returned_ns;
+  bool comes_again;
 };
-constinit thread_local Memory memory __attribute__((tls_model("initial-exec"))) = {nullptr, 0, 0};
+constinit thread_local Memory memory
+    __attribute__((tls_model("initial-exec"))) = {nullptr, 0, 0, 0, false};
+
+// A thread that is back for its next lease within this time is there before a woken waiter: to wake
+// one and to switch to it takes 5 to 20 us (measured, 2 processors).
+constexpr std::uint64_t kAtOnceNs = 20'000;
 
 std::uint32_t thread_id() {
   if (memory.thread_id == 0) memory.thread_id = static_cast<std::uint32_t>(syscall(SYS_gettid));
@@ -63,6 +71,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
           PlaceWord(PlaceState::kFree, parts_.membership.id().row, parts_.membership.id().gen, 0)
               .raw()),
       validate_after_ns_(config.validate_after ? to_ns(*config.validate_after) : kNever),
+      handover_after_ns_(to_ns(config.handover_after)),
       always_reset_(config.reset == ResetMode::kAlways),
       has_overflow_(config.kept() < config.max),
       releases_take_more_(always_reset_ || has_overflow_),
@@ -128,9 +137,21 @@ Loan Pool::lend(PlaceIndex place, std::string_view label) {
   return loan;
 }
 
+// Whether a caller that has just come may take an idle connection here: not past a waiter of its
+// own worker, nor past one elsewhere whom this worker owes room, once they have waited long enough.
+bool Pool::may_pass_the_line() {
+  if (!is_demanded()) return true;
+  const std::uint64_t now = monotonic_ns();
+  if (memory.returned_ns != 0 && memory.pool == this) {
+    memory.comes_again = now - memory.returned_ns < kAtOnceNs;
+    memory.returned_ns = 0;
+  }
+  return !is_owed(now);
+}
+
 bool Pool::try_acquire(std::string_view label, Loan& loan) {
   if (!is_valid() || is_closed()) return false;
-  if (is_demanded() && !may_pass_the_line()) return false;
+  if (!may_pass_the_line()) return false;
   PlaceIndex place = memory.place;
   if (memory.pool != this || !take_idle_at(place)) place = take_any_idle();
   if (place == kNoPlace) return false;
@@ -364,8 +385,14 @@ bool Pool::is_overflow() const {
 
 // Idle first, and then one load of demand: a waiter that this releaser does not see has raised it
 // before it looked, and finds the place idle. The other order loses wake-ups.
+//
+// A thread that comes again at once leaves it there for itself while nobody is owed it. The waiter
+// looks for itself when that time is over, should the thread not come.
 void Pool::put_back(PlaceIndex place) {
-  if (!set_idle(place) || !is_demanded() || !is_wanted() || !take_idle_at(place)) return;
+  if (!set_idle(place) || !is_demanded()) return;
+  memory.returned_ns = monotonic_ns();
+  const bool wanted = memory.comes_again ? is_owed(memory.returned_ns) : is_wanted();
+  if (!wanted || !take_idle_at(place)) return;
   if (validate_after_ns_ == 0) return check_and_serve(place);
   serve(place);
 }
@@ -387,6 +414,7 @@ void Pool::give_back(const Loan& loan) {
   slot.idle_since_ns = now_ns();
   memory.pool = this;
   memory.place = loan.place;
+  memory.returned_ns = 0;
   put_back(loan.place);
 }
 

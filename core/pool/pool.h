@@ -206,7 +206,7 @@ class Pool {
   Status too_late(const Request& request, std::uint64_t started_ns, std::string_view why);
 
   // -- giving.cpp
-  [[nodiscard]] bool may_pass_the_line() const;
+  [[nodiscard]] bool may_pass_the_line();
   [[nodiscard]] bool may_give_away(const shm::LineView& view) const;
   [[nodiscard]] const shm::Candidate* whom_to_grant(const shm::LineView& view) const;
   [[nodiscard]] bool is_demanded() const { return ref().row().demand.load() != 0; }
@@ -221,7 +221,10 @@ class Pool {
     start_closing(place, PlaceState::kUsed);
     return false;
   }
+  [[nodiscard]] bool is_wanted_by(const shm::LineView& view) const;
   [[nodiscard]] bool is_wanted() const;
+  [[nodiscard]] bool is_owed(std::uint64_t now_ns);
+  [[nodiscard]] std::uint64_t owed_from_ns(const shm::LineView& view, std::uint64_t now_ns) const;
   void put_back(PlaceIndex place);
   void serve(PlaceIndex place);
   void check_and_serve(PlaceIndex place);
@@ -294,6 +297,7 @@ class Pool {
   Parts parts_;
   const std::uint64_t owner_pattern_;
   const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
+  const std::uint64_t handover_after_ns_;
   const bool always_reset_;
   const bool has_overflow_;         // keep < max: a release may have to close
   const bool releases_take_more_;   // than a look at the session
@@ -311,6 +315,7 @@ class Pool {
   alignas(64) std::atomic<std::uint32_t> inside_{0};  // callers in acquire() or release()
   std::atomic<bool> asking_{false};                   // a job of kind kConfirm exists
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
+  std::atomic<std::uint64_t> owed_from_ns_{0};    // before then nobody in line is, as last looked
   // Constant once the pool is used.
   bool ticking_ = false;
   std::function<void()> keep_once_;

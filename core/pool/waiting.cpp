@@ -67,7 +67,10 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
   shm::match(ref(), self());
   serve_idle();
   ring_whoever_has_idle(false);
-  std::uint64_t next_tick_ns = monotonic_ns() + kTickFirstNs;
+  // What was left idle for a thread that then did not come is looked for when its time is over.
+  std::uint64_t next_tick_ns =
+      waiter.since_ns() +
+      (handover_after_ns_ == 0 ? kTickFirstNs : std::min(kTickFirstNs, handover_after_ns_));
   std::uint64_t claimed_inc = UINT64_MAX, claimed_since_ns = 0;
   unsigned ticks = 0;
 

@@ -82,38 +82,6 @@ TEST_F(PoolSharing, EightWorkersNeverOpenMoreThanTheirQuotaTogetherAndEverybodyI
   EXPECT_TRUE(poll_until([&] { return sampler.now() == 0; }));
 }
 
-TEST_F(PoolSharing, TheLineIsOneForTheMachineOldestFirst) {
-  const std::string config = world_->config("max = 1\npermit_quantum = \"0s\"");
-  struct Order {
-    std::atomic<std::uint32_t> next{0};
-    std::array<std::atomic<std::uint32_t>, 6> served_as{};
-  };
-  const Shared<Order> order;
-  SharedCounter turn;
-  std::vector<std::unique_ptr<WorkerProcess>> workers;
-  for (std::uint32_t i = 0; i < 6; ++i) {
-    workers.push_back(std::make_unique<WorkerProcess>([&, i]() -> int {
-      Weir own(config);
-      require(turn.await(i + 1), "nobody called");
-      Got got = acquire(own.pool());
-      require(got, "acquire");
-      order->served_as[i].store(order->next.fetch_add(1));
-      require(release(got.lease), "release");
-      return own.close().ok() ? 0 : 1;
-    }));
-  }
-  Weir weir(config);
-  Got held = acquire(weir.pool());
-  ASSERT_TRUE(held.ok()) << held.message;
-  for (std::uint32_t i = 0; i < 6; ++i) {  // into the line one after the other
-    turn.add();
-    ASSERT_TRUE(poll_until([&] { return stats_of(weir.pool()).waiting == i + 1; }));
-  }
-  EXPECT_TRUE(release(held.lease).ok());
-  for (auto& worker : workers) EXPECT_EQ(worker->wait_at_most(), 0);
-  for (std::uint32_t i = 0; i < 6; ++i) EXPECT_EQ(order->served_as[i], i);
-}
-
 TEST_F(PoolSharing, TwoPoolsOfOneQuotaNeverHoldMoreThanItTogetherAndBothAreServed) {
   const std::string config = world_->config(
       "quota = \"pg\"\nmax = 4\npermit_quantum = \"20ms\"",

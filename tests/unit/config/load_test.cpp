@@ -55,6 +55,7 @@ connect_timeout = "3s"
 statement_timeout = "30s"
 close_timeout = "1s"
 permit_quantum = "50ms"
+handover_after = "5ms"
 linger_max = "1m"
 leak_after = "1h30m"
 keepalive = "45s"
@@ -109,6 +110,7 @@ TEST(AConfiguration, SetsEveryKeyThereIs) {
   EXPECT_EQ(pool.statement_timeout, 30s);
   EXPECT_EQ(pool.close_timeout, 1s);
   EXPECT_EQ(pool.permit_quantum, 50ms);
+  EXPECT_EQ(pool.handover_after, 5ms);
   EXPECT_EQ(pool.linger_max, 1min);
   EXPECT_EQ(pool.leak_after, 90min);
   EXPECT_EQ(pool.keepalive, 45s);
@@ -342,30 +344,27 @@ TEST(OthersWords, AreAllForKeysThatThereAre) {
 
 INSTANTIATE_TEST_SUITE_P(
     Planned, ABadConfiguration,
-    testing::Values(
-        Bad{"[quota.pg]\nlimit = 3\nleave = 2\n",
-            "3: quota.pg.leave: this version of weir does not support it yet"},
-        Bad{pool_with("policy = \"adaptive.lua\""),
-            "4: pool.main.policy: this version of weir does not support it yet"},
-        Bad{pool_with("[pool.main.policy_params]\nheadroom = 1.5"),
-            "4: pool.main.policy_params: this version of weir does not support it yet"},
-        Bad{pool_with("handover = \"live\""),
-            "4: pool.main.handover: this version of weir does not support it yet"},
-        Bad{pool_with("handover_after = \"5ms\""),
-            "4: pool.main.handover_after: this version of weir does not support it yet"},
-        Bad{pool_with("reserve = 5"),
-            "4: pool.main.reserve: this version of weir does not support it yet"},
-        Bad{pool_with("reserve_after = \"1s\""),
-            "4: pool.main.reserve_after: this version of weir does not support it yet"},
-        Bad{pool_with("order = \"lifo\""),
-            "4: pool.main.order: this version of weir does not support it yet"},
-        Bad{pool_with("class = \"auth\""),
-            "4: pool.main.class: this version of weir does not support it yet"},
-        Bad{pool_with("capture_stack = true"),
-            "4: pool.main.capture_stack: this version of weir does not support it yet"},
-        Bad{pool_with("on_connect_error = \"close\""),
-            "4: pool.main.on_connect_error: this version of weir does not support it "
-            "yet"}));
+    testing::Values(Bad{"[quota.pg]\nlimit = 3\nleave = 2\n",
+                        "3: quota.pg.leave: this version of weir does not support it yet"},
+                    Bad{pool_with("policy = \"adaptive.lua\""),
+                        "4: pool.main.policy: this version of weir does not support it yet"},
+                    Bad{pool_with("[pool.main.policy_params]\nheadroom = 1.5"),
+                        "4: pool.main.policy_params: this version of weir does not support it yet"},
+                    Bad{pool_with("handover = \"live\""),
+                        "4: pool.main.handover: this version of weir does not support it yet"},
+                    Bad{pool_with("reserve = 5"),
+                        "4: pool.main.reserve: this version of weir does not support it yet"},
+                    Bad{pool_with("reserve_after = \"1s\""),
+                        "4: pool.main.reserve_after: this version of weir does not support it yet"},
+                    Bad{pool_with("order = \"lifo\""),
+                        "4: pool.main.order: this version of weir does not support it yet"},
+                    Bad{pool_with("class = \"auth\""),
+                        "4: pool.main.class: this version of weir does not support it yet"},
+                    Bad{pool_with("capture_stack = true"),
+                        "4: pool.main.capture_stack: this version of weir does not support it yet"},
+                    Bad{pool_with("on_connect_error = \"close\""),
+                        "4: pool.main.on_connect_error: this version of weir does not support it "
+                        "yet"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Contradictions, ABadConfiguration,
