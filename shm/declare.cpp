@@ -329,6 +329,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     settling.settle(row.connect_timeout_ms, declaration.connect_timeout_ms, "connect_timeout");
     settling.settle(row.permit_quantum_ms, declaration.permit_quantum_ms, "permit_quantum");
     settling.settle(row.linger_idle_ms, declaration.linger_idle_ms, "linger_max");
+    settling.settle(row.linger_told_ms, declaration.linger_told_ms, "linger_max of ended ones");
     settling.settle(row.linger_used_ms, declaration.linger_used_ms, "linger_max of used ones");
     declared.differences = settling.differences();
     if (!alone && !declared.differences.empty() && declaration.on_conflict == OnConflict::kRefuse) {
@@ -358,6 +359,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.connect_timeout_ms.store(declaration.connect_timeout_ms);
   row.permit_quantum_ms.store(declaration.permit_quantum_ms);
   row.linger_idle_ms.store(declaration.linger_idle_ms);
+  row.linger_told_ms.store(declaration.linger_told_ms);
   row.linger_used_ms.store(declaration.linger_used_ms);
   put_places_in_force(segment.places().subspan(range->first, range->capacity), declaration.max);
   row.declared.store(1);  // last

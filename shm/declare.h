@@ -38,6 +38,7 @@ struct PoolDeclaration {
   std::uint32_t connect_timeout_ms = 10'000;
   std::uint32_t permit_quantum_ms = 100;
   std::uint32_t linger_idle_ms = 50;
+  std::uint32_t linger_told_ms = 40;
   std::uint32_t linger_used_ms = 60'000;
   OnConflict on_conflict = OnConflict::kKeep;
 };

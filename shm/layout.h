@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 2;
-inline constexpr std::uint16_t kAbiMinor = 0;
+inline constexpr std::uint16_t kAbiMinor = 1;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -161,7 +161,9 @@ struct alignas(1024) PoolRow {
   Text<16> driver;
   Word32 linger_used_ms;  // ... and one that was in use
   Word32 pad_settings;
-  Word reserved_settings[6];
+  Word32 linger_told_ms;  // ... once the server was told to end what it runs
+  Word32 pad_told;
+  Word reserved_settings[5];
   alignas(64) Word32 demand;  // 1: somebody may be waiting; may be stale either way for a moment
   alignas(64) Word ticket;
   alignas(64) Word handshakes[kMaxHandshakes];  // TurnWord
@@ -193,7 +195,8 @@ struct alignas(64) PlaceInfo {
   Word32 closing_busy;         // 1: being closed in the middle of something
   std::array<Word, 40> token;  // the server's session, as its driver names it; never trusted
   Word still_there_ns;         // when the server last said that a lingering session is still there
-  Word reserved[8];
+  Word told_to_end_ns;         // when it took a request to end what a lingering session runs
+  Word reserved[7];
 
   /// At most 320 bytes.
   void store_token(std::string_view bytes) {

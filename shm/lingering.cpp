@@ -24,15 +24,25 @@ bool may_run(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
 
 std::uint64_t lingers_until_ns(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
   const PlaceInfo& info = pool.info(place);
-  const Word32& limit_ms =
-      may_run(pool, place, word) ? pool.row().linger_used_ms : pool.row().linger_idle_ms;
-  return std::max(info.since_ns.load(std::memory_order_relaxed),
-                  info.still_there_ns.load(std::memory_order_relaxed)) +
-         std::uint64_t{limit_ms.load()} * 1'000'000u;
+  const PoolRow& row = pool.row();
+  const auto after = [](std::uint64_t ns, const Word32& limit_ms) {
+    return ns + std::uint64_t{limit_ms.load()} * 1'000'000u;
+  };
+  const std::uint64_t seen_ns = std::max(info.since_ns.load(std::memory_order_relaxed),
+                                         info.still_there_ns.load(std::memory_order_relaxed));
+  if (!may_run(pool, place, word)) return after(seen_ns, row.linger_idle_ms);
+  // Once the server has said afterwards that it is still there, only what it says counts.
+  const std::uint64_t told_ns = info.told_to_end_ns.load(std::memory_order_relaxed);
+  const std::uint64_t until = after(seen_ns, row.linger_used_ms);
+  return told_ns > seen_ns ? std::min(until, after(told_ns, row.linger_told_ms)) : until;
 }
 
 void note_still_there(const PoolRef& pool, PlaceIndex place) {
   pool.info(place).still_there_ns.store(monotonic_ns(), std::memory_order_relaxed);
+}
+
+void note_told_to_end(const PoolRef& pool, PlaceIndex place) {
+  pool.info(place).told_to_end_ns.store(monotonic_ns(), std::memory_order_relaxed);
 }
 
 unsigned settle_overdue(const Segment& segment, WorkerId self, std::uint64_t now_ns) {

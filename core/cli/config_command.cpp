@@ -38,7 +38,8 @@ std::vector<Status> faults_of(const config::PoolConfig& pool,
 /// What an unset linger_max comes to (docs/configuration.md).
 std::string linger_text(const config::PoolConfig& pool) {
   return duration_text(pool.linger_idle()) + " after an idle session, " +
-         duration_text(pool.linger_used()) + " after a used one";
+         duration_text(pool.linger_used()) + " after a used one, " +
+         duration_text(pool.linger_told()) + " once it was told to end";
 }
 
 }  // namespace

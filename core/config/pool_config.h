@@ -63,7 +63,7 @@ struct PoolConfig {
   milliseconds close_timeout{5'000};         // how long a goodbye may take; > 0
   milliseconds permit_quantum{100};          // a worker that just got a connection keeps it so long
   milliseconds handover_after{1};            // how long a busy thread may pass the line; 0: never
-  std::optional<milliseconds> linger_max{};  // nullopt: 50 ms, used ones statement_timeout or 60 s
+  std::optional<milliseconds> linger_max{};  // nullopt: see linger_idle() and those after it
   milliseconds leak_after{60'000};           // 0: never; a lease older than this is reported once
   milliseconds keepalive{0};                 // 0: off; ping idle connections this often
   ResetMode reset = ResetMode::kTracked;
@@ -75,6 +75,9 @@ struct PoolConfig {
   /// How long a dead worker's session counts when nobody can be asked: a server notices within
   /// milliseconds that the client of an idle one is gone, of a busy one when its statement ends.
   [[nodiscard]] milliseconds linger_idle() const { return linger_max.value_or(milliseconds(50)); }
+  /// The same of one that was busy, once the server took the request to end what it runs: it ends
+  /// the statement, finds that nobody listens, and ends the session.
+  [[nodiscard]] milliseconds linger_told() const { return linger_max.value_or(milliseconds(40)); }
   [[nodiscard]] milliseconds linger_used() const {
     const bool bounded = statement_timeout.count() > 0;
     return linger_max.value_or(bounded ? statement_timeout : milliseconds(60'000));

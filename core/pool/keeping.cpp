@@ -307,10 +307,14 @@ void Pool::note_answer(PlaceIndex target, bool answered, bool gone) {
 
 // A request that did not get through is made again after a while.
 void Pool::finish_cancel(const Job& job, const Status& status) {
-  if (status.ok()) return;
-  parts_.log.warn("cancel_failed", {{"pool", config_.name}, {"error", status.message()}});
   Lingering& asked = lingering_[job.target];
-  if (asked.word == job.target_word) asked.cancel_after_ns = monotonic_ns() + kSecond;
+  const bool lingers = asked.word == job.target_word;
+  if (status.ok()) {
+    if (lingers && cell(job.target).load() == asked.word) shm::note_told_to_end(ref(), job.target);
+    return;
+  }
+  parts_.log.warn("cancel_failed", {{"pool", config_.name}, {"error", status.message()}});
+  if (lingers) asked.cancel_after_ns = monotonic_ns() + kSecond;
 }
 
 void Pool::add_cancel(PlaceIndex place, std::uint64_t word, const std::string& token) {

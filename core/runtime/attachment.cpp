@@ -50,6 +50,7 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
   declaration.connect_timeout_ms = static_cast<std::uint32_t>(config.connect_timeout.count());
   declaration.permit_quantum_ms = static_cast<std::uint32_t>(config.permit_quantum.count());
   declaration.linger_idle_ms = static_cast<std::uint32_t>(config.linger_idle().count());
+  declaration.linger_told_ms = static_cast<std::uint32_t>(config.linger_told().count());
   declaration.linger_used_ms = static_cast<std::uint32_t>(config.linger_used().count());
   declaration.on_conflict = how(config.on_conflict);
   return declaration;

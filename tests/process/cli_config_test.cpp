@@ -104,7 +104,7 @@ TEST_F(CliConfig, ShowSaysWhereEachValueComesFrom) {
   EXPECT_EQ(told("pool.main.idle_timeout"), "\"10m\" default default");
   EXPECT_EQ(told("pool.main.linger_max"), "null default default");
   EXPECT_EQ(settings.at("pool.main.linger_max")["comes_to"],
-            "50ms after an idle session, 1m after a used one");
+            "50ms after an idle session, 1m after a used one, 40ms once it was told to end");
   EXPECT_EQ(told("runtime.aliases"), "true default default");
   EXPECT_EQ(told("quota.pg.limit"), "20 file " + file + ":2");
 }

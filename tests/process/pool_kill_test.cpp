@@ -127,6 +127,34 @@ TEST_F(PoolKill, TheLastPlaceComesBackWithoutAnybodyToAskAfterLingerMax) {
   EXPECT_TRUE(release(got.lease).ok());
 }
 
+// Nobody has a connection to ask over: the server ends the statement when it is told to, and the
+// place counts as free soon after.
+TEST_F(PoolKill, TheLastPlaceComesBackWithoutAnybodyToAskSoonAfterItsQueryWasEnded) {
+  begin(1);
+  const std::string config = world_->config("max = 1");
+  Weir weir(config);
+  weir.attach();
+  for (int round = 0; round < 5; ++round) {
+    SharedCounter ready;
+    WorkerProcess victim([&]() -> int {
+      Weir own(config);
+      Got busy = start_long_query(own.pool());
+      ready.add();
+      while (true) pause();
+    });
+    ASSERT_TRUE(ready.await(1));
+    ASSERT_TRUE(poll_until([&] { return running(kLongQuery) == 1; }));
+    const std::uint64_t start = monotonic_ns();
+    victim.kill();
+    Got got = acquire(weir.pool(), 10s);
+    EXPECT_TRUE(got.ok()) << got.message;
+    EXPECT_LT(Nanos(monotonic_ns() - start), 1s);  // not the statement's 30
+    EXPECT_TRUE(release(got.lease).ok());
+    EXPECT_TRUE(poll_until([&] { return sampler_->now() == 1; }));
+    EXPECT_TRUE(discard((got = acquire(weir.pool())).lease).ok());
+  }
+}
+
 TEST_F(PoolKill, TheLastPlaceOfAnIdleSessionComesBackAtOnce) {
   begin(1);
   const std::string config = world_->config("max = 1");
