@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "pool_on_postgres.h"
@@ -68,7 +71,7 @@ class PoolFork : public PoolOnPostgres {
   }
 };
 
-TEST_F(PoolFork, EightChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHolds) {
+TEST_F(PoolFork, SixteenChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHolds) {
   open("max = 8\nmin = 2\nvalidate_after = \"0s\"\npermit_quantum = \"10ms\"");
   Got busy = acquire(pool(), kPatience, "parent");
   Got quiet = acquire(pool());
@@ -91,7 +94,7 @@ TEST_F(PoolFork, EightChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHolds
   }
   SharedCounter alive, done;
   std::vector<std::unique_ptr<WorkerProcess>> children;
-  for (int c = 0; c < 8; ++c) {
+  for (int c = 0; c < 16; ++c) {
     children.push_back(std::make_unique<WorkerProcess>([&]() -> int {
       require_forked(busy.lease, socket);
       require_forked(quiet.lease, socket);
@@ -114,7 +117,7 @@ TEST_F(PoolFork, EightChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHolds
     }));
     EXPECT_EQ(ask(busy, "SELECT n FROM basket"), "42") << "the parent's next query";
   }
-  EXPECT_TRUE(alive.await(8));
+  EXPECT_TRUE(alive.await(16));
   stop = true;
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(failed, 0);
@@ -257,6 +260,90 @@ TEST_F(PoolFork, AChildThatEndsOrExecutesAtOnceDisturbsNothing) {
   EXPECT_EQ(ask(idle, "SELECT 1"), "1");
   EXPECT_TRUE(release(idle.lease).ok());
   EXPECT_TRUE(release(lent.lease).ok());
+}
+
+// vfork and posix_spawn lend the parent's very memory to the child until it executes: what marks a
+// fork must not mistake that for one.
+TEST_F(PoolFork, WhatAParentSpawnsInheritsNothingAndTheParentGoesOn) {
+  open("max = 4\nvalidate_after = \"0s\"");
+  Got lent = acquire(pool());
+  Got idle = acquire(pool());
+  ASSERT_TRUE(lent.ok()) << lent.message;
+  ASSERT_TRUE(idle.ok()) << idle.message;
+  const int idle_pid = PQbackendPID(idle.conn());
+  EXPECT_TRUE(release(idle.lease).ok());
+  // Fails if a descriptor of a database's socket, or of the segment, got through.
+  const char* const script =
+      "for fd in /proc/self/fd/*; do case \"$(readlink $fd)\" in socket:*|*.weir*) exit 1;; esac; "
+      "done";
+  std::string shell = "sh", option = "-c", text = script;
+  const std::array<char*, 4> arguments = {shell.data(), option.data(), text.data(), nullptr};
+  for (int round = 0; round < 4; ++round) {
+    pid_t child = -1;
+    if (round % 2 == 0) {
+      ASSERT_EQ(posix_spawn(&child, "/bin/sh", nullptr, nullptr, arguments.data(), environ), 0);
+    } else {
+      child = vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): what is tested
+      if (child == 0) {
+        execv("/bin/sh", arguments.data());
+        _exit(127);
+      }
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(ask(lent, "SELECT 1"), "1");
+  }
+  idle = acquire(pool());
+  EXPECT_EQ(PQbackendPID(idle.conn()), idle_pid);
+  EXPECT_TRUE(release(idle.lease).ok());
+  EXPECT_TRUE(release(lent.lease).ok());
+  EXPECT_EQ(stats_of(pool()).worker_idle, 2u);
+}
+
+// Who was forked, by whichever way, judges others' deaths as its parent would.
+TEST_F(PoolFork, AChildOfAnyKindSeesWhoDiesAndWhoOnlyStandsStill) {
+  open("max = 1\npermit_quantum = \"0s\"");
+  using Leave = std::function<void()>;
+  const std::vector<std::pair<const char*, Leave>> ways = {
+      {"fork", [] {}},
+      {"fork of a fork",
+       [] {
+         const pid_t child = fork();
+         require(child >= 0, "fork");
+         int status = -1;
+         if (child == 0) return;
+         _exit(waitpid(child, &status, 0) == child && status == 0 ? 0 : 1);
+       }},
+      {"daemon", [] {
+         require(setsid() > 0, "setsid");
+         closefrom(3);
+         for (int i = 0; i < 8; ++i) {
+           require(::open("/dev/null", O_RDWR | O_CLOEXEC) >= 0, "/dev/null");
+         }
+       }}};
+  for (const auto& [name, leave] : ways) {
+    SharedCounter holding, refused;
+    WorkerProcess holder([&]() -> int {
+      Got got = acquire(pool());
+      require(got, "the holder's");
+      holding.add();
+      while (true) pause();
+    });
+    ASSERT_TRUE(holding.await(1)) << name;
+    WorkerProcess child([&]() -> int {
+      leave();
+      require(acquire(pool(), 200ms).code == "timeout", "taken from one who stands still");
+      refused.add();
+      live(pool());
+      return close_own();
+    });
+    holder.stop();
+    EXPECT_TRUE(refused.await(1)) << name;
+    holder.kill();
+    EXPECT_EQ(child.wait_at_most(), 0) << name;
+  }
+  EXPECT_EQ(world_->await_rest(), "");
 }
 
 TEST_F(PoolFork, AChildOfARawCloneIsToldSoToo) {

@@ -135,8 +135,9 @@ void Weir::take_line(void* book, std::int32_t /*level*/, const char* line) {
 
 // ---- PoolWorld ------------------------------------------------------------------------------
 
-std::string PoolWorld::config(const std::string& keys, const std::string& more) const {
-  return "[runtime]\nservice = \"shop\"\naliases = false\nfolder = \"" + folder() +
+std::string PoolWorld::config_in(const std::string& folder, const std::string& keys,
+                                 const std::string& more) const {
+  return "[runtime]\nservice = \"shop\"\naliases = false\nfolder = \"" + folder +
          "\"\n[pool.main]\ndriver = \"postgres\"\ndsn = \"" + dsn_ + "\"\n" + keys + "\n" + more;
 }
 

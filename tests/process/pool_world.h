@@ -85,7 +85,12 @@ class PoolWorld {
   explicit PoolWorld(std::string dsn) : dsn_(std::move(dsn)) {}
 
   /// A weir.toml with one pool "main" and these lines in it; `more` goes behind.
-  [[nodiscard]] std::string config(const std::string& keys, const std::string& more = "") const;
+  [[nodiscard]] std::string config(const std::string& keys, const std::string& more = "") const {
+    return config_in(folder(), keys, more);
+  }
+  /// The same for one who finds the folder under another path.
+  [[nodiscard]] std::string config_in(const std::string& folder, const std::string& keys,
+                                      const std::string& more = "") const;
   [[nodiscard]] const std::string& dsn() const { return dsn_; }
   [[nodiscard]] std::string folder() const { return folder_.path().string(); }
 

@@ -132,12 +132,12 @@ class KillStorm : public ::testing::TestWithParam<Storm> {
     return test::count_waiters(world_.segment()) == 0;
   }
 
-  ShmWorld world_{{.workers = 32,
-                   .waiters = 64,
+  ShmWorld world_{{.workers = 96,
+                   .waiters = 128,
                    .quotas = 4,
                    .pools = 4,
-                   .places = 128,
-                   .permits = 128,
+                   .places = 2048,
+                   .permits = 1024,
                    .stats_per_worker = 1,
                    .events_per_worker = 1}};
   std::unique_ptr<Membership> me_ = world_.join("judge");
@@ -202,7 +202,10 @@ INSTANTIATE_TEST_SUITE_P(
                       Storm{"EightInTwoPoolsOnOne", 8, 1, 2},
                       Storm{"EightInTwoPoolsOnThree", 8, 3, 2},
                       Storm{"SixteenInTwoPoolsOnThree", 16, 3, 2},
-                      Storm{"SixteenInTwoPoolsOnEight", 16, 8, 2}),
+                      Storm{"SixteenInTwoPoolsOnEight", 16, 8, 2},
+                      Storm{"SixtyFourOnOne", 64, 1, 1}, Storm{"SixtyFourOnThree", 64, 3, 1},
+                      Storm{"SixtyFourOnAThousand", 64, 1000, 1},
+                      Storm{"SixtyFourInTwoPoolsOnAThousand", 64, 1000, 2}),
     [](const auto& storm) { return std::string(storm.param.name); });
 
 }  // namespace

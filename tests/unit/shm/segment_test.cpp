@@ -247,7 +247,7 @@ TEST_F(SegmentFile, OfAnotherLayoutIsReplacedWhenNobodyUsesIt) {
 TEST_F(SegmentFile, OfAnotherLayoutIsLeftToThoseWhoUseIt) {
   const std::unique_ptr<Segment> user = open();
   change_facts([](HeaderFacts& facts) { facts.abi_major = 9; });
-  expect_refused(Code::kShmIncompatible, "9.0");
+  expect_refused(Code::kShmIncompatible, "9." + std::to_string(kAbiMinor));
   expect_refused(Code::kShmIncompatible, "stop them first");
 }
 
@@ -357,6 +357,42 @@ TEST_F(SegmentFile, IsSharedByTheMembersOfAGroupInAFolderOfRoots) {
   // One that came from outside the group is not believed.
   ASSERT_EQ(chown(path().c_str(), 20001, 54321), 0);
   expect_refused(Code::kNoPermission, "owned by user 20001");
+}
+
+TEST_F(SegmentFile, IsClosedToAnotherUserAndOpenToAMonitorWhoMayReadIt) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  leave_a_segment();
+  constexpr gid_t kGroup = 12345;
+  struct Seen {
+    Code joining, looking;
+  };
+  const auto seen_by = [&](gid_t group) {
+    int channel[2];
+    EXPECT_EQ(pipe2(channel, O_CLOEXEC), 0);
+    test::WorkerProcess user([&] {
+      if (setgroups(0, nullptr) != 0 || setgid(group) != 0 || setuid(20001) != 0) return 2;
+      const Seen seen{Segment::open(options()).status().code(),
+                      Segment::open_read_only(options()).status().code()};
+      return ::write(channel[1], &seen, sizeof seen) == sizeof seen ? 0 : 1;
+    });
+    EXPECT_EQ(user.wait(), 0);
+    Seen seen{};
+    EXPECT_EQ(::read(channel[0], &seen, sizeof seen), static_cast<ssize_t>(sizeof seen));
+    ::close(channel[0]);
+    ::close(channel[1]);
+    return seen;
+  };
+  const Seen stranger = seen_by(54321);
+  EXPECT_EQ(stranger.joining, Code::kNoPermission);
+  EXPECT_EQ(stranger.looking, Code::kNoPermission);
+
+  ASSERT_EQ(chown(folder_.path().c_str(), 0, kGroup), 0);
+  ASSERT_EQ(chmod(folder_.path().c_str(), 0750), 0);
+  ASSERT_EQ(chown(path().c_str(), 0, kGroup), 0);
+  ASSERT_EQ(chmod(path().c_str(), 0640), 0);
+  const Seen monitor = seen_by(kGroup);
+  EXPECT_EQ(monitor.joining, Code::kNoPermission);
+  EXPECT_EQ(monitor.looking, Code::kOk);
 }
 
 TEST_F(SegmentFile, ThatIsNoFileIsRefused) {
