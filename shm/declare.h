@@ -4,6 +4,7 @@
 // one name cannot make two rows; nobody waits for it on a request's behalf. When nobody else is
 // there, new settings take the place of those that stand. While another worker lives it is for the
 // later one to say (OnConflict): keep what stands, replace it, or refuse; it is told what differs.
+// What an operator set (admin.h) stands against a declaration that asks for what it replaced.
 // Threads: any. Fork: after joining. Blocks for the lock until the deadline, a second unless
 // told.
 #pragma once
@@ -13,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "shm/in_force.h"
 #include "shm/pool_ref.h"
 #include "shm/segment.h"
 #include "shm/words.h"
@@ -47,10 +49,10 @@ struct Declared {
   /// What differed from what other workers use, for a warning: "max 80 stands, 40 asked"; with
   /// kReplace "max 80 replaced by 40". Empty: nothing.
   std::string differences;
+  /// Where what an operator set stands against what is configured (admin.h): "limit 30 set by an
+  /// operator stands, 20 configured". Empty: nothing.
+  std::string operators;
 };
-
-/// How long a declaration waits for the lock at the most, whatever its caller's deadline.
-inline constexpr Nanos kDeclarePatience = std::chrono::seconds(1);
 
 /// kBadConfig for a name that is empty or does not fit, and with kRefuse for settings that differ
 /// from other workers'; kShmFull says how many permits or rows were left, or how many there is room

@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 2;
-inline constexpr std::uint16_t kAbiMinor = 0;
+inline constexpr std::uint16_t kAbiMinor = 1;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -135,9 +135,11 @@ struct alignas(256) QuotaRow {
   Word32 limit;         // permits in force
   Word32 first_permit;  // its permits are [first, first + capacity)
   Word32 capacity;      // >= limit: room to grow
-  Word revision;        // counts changes of the limit
+  Word revision;        // counts changes of the limit, for people
   Text<32> name;
-  Word reserved[25];
+  Word32 overruled_limit;  // what was configured when an operator set the limit; 0: nobody did
+  Word32 pad;
+  Word reserved[24];
 };
 static_assert(sizeof(QuotaRow) == 256);
 
@@ -156,11 +158,11 @@ struct alignas(1024) PoolRow {
   Word32
       linger_idle_ms;  // how long an idle session of a dead worker counts when nobody can be asked
   Word fingerprint;    // of driver and DSN, password excluded
-  Word revision;       // counts changes of the settings
+  Word revision;       // counts changes of the settings, for people
   Text<32> name;
   Text<16> driver;
   Word32 linger_used_ms;  // ... and one that was in use
-  Word32 pad_settings;
+  Word32 overruled_max;   // what was configured when an operator set the max; 0: nobody did
   Word reserved_settings[6];
   alignas(64) Word32 demand;  // 1: somebody may be waiting; may be stale either way for a moment
   alignas(64) Word ticket;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "shm/excess.h"
 #include "shm/stats.h"
 #include "shm/turns.h"
 
@@ -29,6 +30,7 @@ bool follow_resize(const Word& cell, PlaceWord& word) {
 }
 
 std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
+  if (free_places(pool) == 0) return std::nullopt;
   for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
     // Sequentially consistent: who freed it looks for demand after, we have raised it before.
     const PlaceWord seen(pool.places()[i].load());
@@ -55,12 +57,6 @@ bool has_turn_to_offer(const PoolRef& pool) {
       pool.places().begin(), pool.places().end(),
       [](const Word& cell) { return PlaceWord(cell.load()).state() == PlaceState::kOffered; }));
   return free_turns(pool, monotonic_ns()) > offered;
-}
-
-bool has_free_place(const PoolRef& pool) {
-  return std::any_of(pool.places().begin(), pool.places().end(), [](const Word& cell) {
-    return PlaceWord(cell.load()).state() == PlaceState::kFree;
-  });
 }
 
 // Offers a place of ours to the oldest waiter of its pool. True: the place is not ours any more;
@@ -166,7 +162,7 @@ bool mate_goes_first(const PoolRef& pool, const LineView& view) {
   const std::uint64_t ahead = std::uint64_t{pool.row().permit_quantum_ms.load()} * 1'000'000u;
   if (view.oldest && view.oldest_mate->since_ns + ahead >= view.oldest->since_ns) return false;
   const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), view.oldest_mate->pool);
-  return mate && has_free_place(*mate) && has_turn_to_offer(*mate);
+  return mate && free_places(*mate) > 0 && has_turn_to_offer(*mate);
 }
 
 std::optional<Room> take_room(const PoolRef& pool, WorkerId self) {
@@ -181,8 +177,9 @@ std::optional<Room> take_room(const PoolRef& pool, WorkerId self) {
 }
 
 void leave_room(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord word) {
-  if (pool.row().demand.load() != 0 && !word.retire() && has_turn_to_offer(pool) &&
-      offer_room(pool, self, place, word)) {
+  // What is one too many since a shrink goes to nobody.
+  if (pool.row().demand.load() != 0 && !word.retire() && excess_permits(pool) == 0 &&
+      excess_places(pool) == 0 && has_turn_to_offer(pool) && offer_room(pool, self, place, word)) {
     return;
   }
   free_room(pool, place, word);

@@ -56,6 +56,9 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
 }
 
 void warn_of(Log& log, const char* kind, const std::string& name, const shm::Declared& declared) {
+  if (!declared.operators.empty()) {
+    log.info("operators_limit", {{"kind", kind}, {"name", name}, {"what", declared.operators}});
+  }
   if (declared.differences.empty()) return;
   log.warn("settings_differ",
            {{"kind", kind}, {"name", name}, {"differences", declared.differences}});

@@ -247,7 +247,7 @@ TEST_F(SegmentFile, OfAnotherLayoutIsReplacedWhenNobodyUsesIt) {
 TEST_F(SegmentFile, OfAnotherLayoutIsLeftToThoseWhoUseIt) {
   const std::unique_ptr<Segment> user = open();
   change_facts([](HeaderFacts& facts) { facts.abi_major = 9; });
-  expect_refused(Code::kShmIncompatible, "9.0");
+  expect_refused(Code::kShmIncompatible, "9." + std::to_string(kAbiMinor));
   expect_refused(Code::kShmIncompatible, "stop them first");
 }
 
