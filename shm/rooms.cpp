@@ -29,8 +29,18 @@ bool follow_resize(const Word& cell, PlaceWord& word) {
   return true;
 }
 
-std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
-  if (free_places(pool) == 0) return std::nullopt;
+// Permit first: freed after the place it would be void and anybody's, which is harmless but slower.
+// False if the word was not `word` any more: then somebody has settled it for us.
+bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
+  if (pool.has_quota()) return_permit(pool, place, word.occ());
+  pool.info(place).since_ns.store(coarse_ns(), std::memory_order_relaxed);
+  do {
+    if (swap(pool.places()[place], word, word.to_free())) return true;
+  } while (follow_resize(pool.places()[place], word));
+  return false;
+}
+
+std::optional<Room> occupy_free(const PoolRef& pool, WorkerId self) {
   for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
     // Sequentially consistent: who freed it looks for demand after, we have raised it before.
     const PlaceWord seen(pool.places()[i].load());
@@ -41,15 +51,15 @@ std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
   return std::nullopt;
 }
 
-// Permit first: freed after the place it would be void and anybody's, which is harmless but slower.
-// False if the word was not `word` any more: then somebody has settled it for us.
-bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
-  if (pool.has_quota()) return_permit(pool, place, word.occ());
-  pool.info(place).since_ns.store(coarse_ns(), std::memory_order_relaxed);
-  do {
-    if (swap(pool.places()[place], word, word.to_free())) return true;
-  } while (follow_resize(pool.places()[place], word));
-  return false;
+// While places above max are still occupied, as many below stay empty: looked at before, and, since
+// two may come at once, after. Who then is one too many goes back.
+std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
+  while (free_places(pool) > 0) {
+    std::optional<Room> room = occupy_free(pool, self);
+    if (!room || excess_places(pool) == 0) return room;
+    free_room(pool, room->place, room->word);
+  }
+  return std::nullopt;
 }
 
 bool has_turn_to_offer(const PoolRef& pool) {
