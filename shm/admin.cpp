@@ -83,7 +83,8 @@ Status check(const std::string& who, std::uint32_t limit, std::size_t room) {
                     "the segment and remove its file: the next one makes a larger one");
 }
 
-Result<Resized> resize_quota(const Segment& segment, QuotaRow& row, std::uint32_t limit) {
+Result<Resized> resize_quota(const Segment& segment, std::uint32_t id, std::uint32_t limit) {
+  QuotaRow& row = segment.quotas()[id];
   Resized resized;
   resized.of = LimitOf::kQuota;
   resized.name = row.name.load();
@@ -92,6 +93,9 @@ Result<Resized> resize_quota(const Segment& segment, QuotaRow& row, std::uint32_
   set({row.limit, row.overruled_limit, row.revision}, limit, resized);
   put_permits_in_force(segment, row);
   resized.in_use = count_held(segment, row);
+  for (const PoolRow& pool : segment.pools()) {
+    if (pool.declared.load() != 0 && pool.quota.load() == id) resized.usable += pool.max.load();
+  }
   return resized;
 }
 
@@ -104,6 +108,7 @@ Result<Resized> resize_pool(const Segment& segment, PoolRow& row, std::uint32_t 
   set({row.max, row.overruled_max, row.revision}, max, resized);
   put_places_in_force(segment, row);
   resized.in_use = count_occupied(segment, row);
+  resized.usable = max;
   return resized;
 }
 
@@ -125,27 +130,11 @@ Result<Resized> set_limit(const Segment& segment, const std::string& name, std::
                           Deadline deadline) {
   return under_the_lock(segment, deadline, [&]() -> Result<Resized> {
     if (const auto quota = find_row(segment.quotas(), name)) {
-      return resize_quota(segment, segment.quotas()[*quota], limit);
+      return resize_quota(segment, *quota, limit);
     }
     const auto pool = find_row(segment.pools(), name);
     if (!pool) return not_found(segment, name);
-    PoolRow& row = segment.pools()[*pool];
-    const std::uint32_t quota = row.quota.load();
-    if (quota < segment.quotas().size()) {
-      return Status(Code::kNotFound, "quota \"" + name + "\": there is none; the pool " + name +
-                                         " draws on the quota " +
-                                         segment.quotas()[quota].name.load());
-    }
-    return resize_pool(segment, row, limit);
-  });
-}
-
-Result<Resized> set_pool_max(const Segment& segment, const std::string& name, std::uint32_t max,
-                             Deadline deadline) {
-  return under_the_lock(segment, deadline, [&]() -> Result<Resized> {
-    const auto pool = find_row(segment.pools(), name);
-    if (!pool) return not_found(segment, name);
-    return resize_pool(segment, segment.pools()[*pool], max);
+    return resize_pool(segment, segment.pools()[*pool], limit);
   });
 }
 

@@ -24,21 +24,18 @@ struct Resized {
   LimitOf of = LimitOf::kQuota;
   std::string name;
   std::uint32_t was = 0, now = 0;
-  std::uint32_t room = 0;        // how far it could grow online
-  std::uint32_t in_use = 0;      // connections: open, opening, closing or lingering
+  std::uint32_t room = 0;    // how far it could grow online
+  std::uint32_t usable = 0;  // by the max of the pools that draw on it, together; of a pool: now
+  std::uint32_t in_use = 0;  // connections: open, opening, closing or lingering
   std::uint32_t configured = 0;  // what the workers declared
   std::uint64_t revision = 0;    // how often it was changed
 };
 
-/// Sets the limit of the quota `name`; of a pool that is alone on its places, its max: such a pool
-/// is its own quota. kNotFound names what there is; kBadArgument for 0; kShmFull says what there is
+/// Sets the limit of the quota `name`; where there is none, the max of the pool of that name.
+/// kNotFound names what there is; kBadArgument for 0; kShmFull says what there is
 /// room for; kTimeout if somebody holds the lock; kShmCorrupt if the segment is out of service.
 Result<Resized> set_limit(const Segment& segment, const std::string& name, std::uint32_t limit,
                           Deadline deadline = Deadline::never());
-/// Sets the max of the pool `name`, whether it draws on a quota or not. As set_limit.
-Result<Resized> set_pool_max(const Segment& segment, const std::string& name, std::uint32_t max,
-                             Deadline deadline = Deadline::never());
-
 /// What was settled.
 struct SettledNow {
   unsigned workers = 0;  // dead ones whose row is free again

@@ -40,6 +40,11 @@ std::uint32_t count_occupied(const PoolRef& pool) {
 
 }  // namespace
 
+std::span<Word> in_service(const PoolRef& pool) {
+  const std::span<Word> places = pool.places();
+  return places.first(std::min<std::size_t>(pool.row().max.load(), places.size()));
+}
+
 bool hand_down(const Segment& segment, const QuotaRow& row, Word& permit, PermitWord seen) {
   const std::span<Word> high = above(segment, row);
   if (!high.empty() && &permit >= high.data()) return false;  // itself above
@@ -90,9 +95,11 @@ std::uint32_t excess_places(const PoolRef& pool) {
 }
 
 std::uint32_t free_places(const PoolRef& pool) {
-  const auto free = static_cast<std::uint32_t>(std::count_if(
-      pool.places().begin(), pool.places().end(),
-      [](const Word& cell) { return PlaceWord(cell.load()).state() == PlaceState::kFree; }));
+  const std::span<Word> below = in_service(pool);
+  const auto free =
+      static_cast<std::uint32_t>(std::count_if(below.begin(), below.end(), [](const Word& cell) {
+        return PlaceWord(cell.load()).state() == PlaceState::kFree;
+      }));
   if (free == 0 || !is_any_above_max(pool)) return free;
   const std::uint32_t occupied = count_occupied(pool), max = pool.row().max.load();
   return std::min(free, max > occupied ? max - occupied : 0);

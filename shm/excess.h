@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "shm/pool_ref.h"
 #include "shm/words.h"
@@ -28,6 +29,9 @@ bool hand_down(const Segment& segment, const QuotaRow& row, Word& permit, Permit
 
 /// How many places are occupied beyond the pool's max. 0 unless one above it is.
 [[nodiscard]] std::uint32_t excess_places(const PoolRef& pool);
+/// The places below max: only these may be occupied. One above that still is free is of a resize
+/// that was left half done.
+[[nodiscard]] std::span<Word> in_service(const PoolRef& pool);
 /// How many places may be occupied now: the free ones, fewer while some above max still are
 /// occupied. A look, not a claim.
 [[nodiscard]] std::uint32_t free_places(const PoolRef& pool);

@@ -41,12 +41,13 @@ bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
 }
 
 std::optional<Room> occupy_free(const PoolRef& pool, WorkerId self) {
-  for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
+  const std::span<Word> places = in_service(pool);
+  for (PlaceIndex i = 0; i < places.size(); ++i) {
     // Sequentially consistent: who freed it looks for demand after, we have raised it before.
-    const PlaceWord seen(pool.places()[i].load());
+    const PlaceWord seen(places[i].load());
     if (seen.state() != PlaceState::kFree) continue;
     const PlaceWord mine = seen.to_occupied(self);
-    if (swap(pool.places()[i], seen, mine)) return Room{i, mine};
+    if (swap(places[i], seen, mine)) return Room{i, mine};
   }
   return std::nullopt;
 }

@@ -174,13 +174,13 @@ TEST_F(Resizing, APoolBelowUseLetsNobodyInUntilItFits) {
   EXPECT_TRUE(take_room(alone_, me_->id()));
 }
 
-TEST_F(Resizing, OfAPoolOnAQuotaIsAskedForByItsOwnName) {
-  EXPECT_THAT(refusal("a", 4).message(), HasSubstr("the pool a draws on the quota pg"));
-  const Result<Resized> resized = set_pool_max(world_.segment(), "a", 2);
-  ASSERT_TRUE(resized.ok());
-  EXPECT_EQ(resized.value().was, 8u);
+TEST_F(Resizing, OfAPoolOnAQuotaIsAskedForByThePoolsName) {
+  const Resized resized = resize("a", 2);
+  EXPECT_EQ(resized.of, LimitOf::kPool);
+  EXPECT_EQ(resized.was, 8u);
   EXPECT_EQ(to_be_had(a_), 2u);
   EXPECT_EQ(to_be_had(b_), 8u);
+  EXPECT_EQ(resize("pg", 12).usable, 10u) << "its pools together";
 }
 
 TEST_F(Resizing, SaysWhatFitsAndChangesNothingWhereItDoesNot) {
@@ -225,7 +225,7 @@ TEST_F(Resizing, ServesThoseWhoWaitWhenItGrows) {
   ASSERT_TRUE(waiter);
   resize("pg", 9);
   EXPECT_EQ(resize("pg", 9).was, 9u);
-  ASSERT_TRUE(set_pool_max(world_.segment(), "a", 9).ok());
+  resize("a", 9);
   EXPECT_TRUE(user.wait(*waiter, Deadline::after(test::kPatience)));
 }
 
