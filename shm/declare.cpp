@@ -1,11 +1,13 @@
 #include "shm/declare.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <optional>
 #include <span>
 
+#include "shm/file_locks.h"
 #include "shm/in_force.h"
 #include "shm/lingering.h"
 #include "shm/liveness.h"
@@ -206,6 +208,28 @@ Status no_room(const Segment& segment, const char* what, std::uint32_t needed, s
 }
 
 }  // namespace
+
+std::optional<std::uint32_t> configured_limit(const Segment& segment, WorkerId self,
+                                              const std::string& name) {
+  const std::optional<std::uint32_t> found = find_row(segment.quotas(), name);
+  if (!found) return std::nullopt;
+  const QuotaRow& row = segment.quotas()[*found];
+  const std::span<Word> permits = permits_of(segment, row);
+  const bool in_use = std::any_of(permits.begin(), permits.end(), [](const Word& cell) {
+    return PermitWord(cell.load()).state() == PermitState::kHeld;
+  });
+  if (!in_use && !is_anybody_else_here(segment, self)) return std::nullopt;
+  const std::uint32_t overruled = row.overruled_limit.load();
+  return overruled != 0 ? overruled : row.limit.load();
+}
+
+Result<FileDescriptor> lock_asking(const Segment& segment, Deadline deadline) {
+  FileDescriptor fd(segment.reopen());
+  if (fd.get() < 0) return Status::system_error("segment " + segment.path() + ": reopen", errno);
+  if (lock_byte_until(fd.get(), kAskingByte, LockKind::kExclusive, deadline)) return fd;
+  return Status(Code::kTimeout, "segment " + segment.path() +
+                                    ": another worker is still asking a server for its limits");
+}
 
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
                                const QuotaDeclaration& declaration, Deadline deadline) {

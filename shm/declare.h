@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -53,6 +54,14 @@ struct Declared {
   /// operator stands, 20 configured". Empty: nothing.
   std::string operators;
 };
+
+/// What the quota `name` is configured to, if that must not change now: another worker is attached,
+/// or some of the quota is in use. nullopt: there is none, or the next declaration is free to say.
+[[nodiscard]] std::optional<std::uint32_t> configured_limit(const Segment& segment, WorkerId self,
+                                                            const std::string& name);
+/// For who has to find out a limit before it can be declared: one at a time. Held until the
+/// descriptor is closed. Blocks until the deadline: kTimeout.
+Result<FileDescriptor> lock_asking(const Segment& segment, Deadline deadline);
 
 /// kBadConfig for a name that is empty or does not fit, and with kRefuse for settings that differ
 /// from other workers'; kShmFull says how many permits or rows were left, or how many there is room

@@ -317,6 +317,7 @@ constexpr std::uint64_t layout_fingerprint() {
 // Bytes of the file that are only ever locked, far behind its end (fcntl(2) allows that).
 inline constexpr std::int64_t kGateByte = std::int64_t{1} << 40;  // shared: attached
 inline constexpr std::int64_t kDeclareByte = kGateByte + 1;       // exclusive: declaring, resizing
+inline constexpr std::int64_t kAskingByte = kGateByte + 2;        // exclusive: asking for a limit
 inline constexpr std::int64_t kWorkerBytes = kGateByte + 4096;    // + row: that worker lives
 
 }  // namespace weir::shm
