@@ -11,6 +11,7 @@
 
 #include "cli/activity_command.h"
 #include "cli/config_command.h"
+#include "cli/doctor_command.h"
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
 #include "cli/status_command.h"
@@ -20,6 +21,7 @@ namespace {
 
 using weir::cli::ActivityOptions;
 using weir::cli::ConfigOptions;
+using weir::cli::DoctorOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
 using weir::cli::StatusOptions;
@@ -137,6 +139,19 @@ int run(int argc, char** argv) {
   add_where(*reap_command, reap.where);
   reap_command->add_flag("--json", reap.json, "one JSON document");
 
+  DoctorOptions doctor;
+  double doctor_timeout_s = 10;
+  CLI::App* doctor_command = app.add_subcommand(
+      "doctor",
+      "what is wrong, or will be, and what to do. With --config it also connects one session of\n"
+      "its own to each server, outside the quota. Ends with 0: fine, 1: warnings, 2: critical");
+  add_where(*doctor_command, doctor.where);
+  doctor_command->add_flag("--json", doctor.json, "one JSON document");
+  doctor_command
+      ->add_option("--timeout", doctor_timeout_s, "seconds for each server to answer (default: 10)")
+      ->type_name("SECONDS")
+      ->check(seconds_range());
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -148,6 +163,10 @@ int run(int argc, char** argv) {
   if (workers_command->parsed()) return run_workers(workers);
   if (set_command->parsed()) return run_quota_set(quota);
   if (reap_command->parsed()) return run_reap(reap);
+  if (doctor_command->parsed()) {
+    doctor.timeout = to_nanos(doctor_timeout_s);
+    return run_doctor(doctor);
+  }
   if (status_command->parsed()) {
     status.watch.interval = to_nanos(interval_s);
     return run_status(status);
