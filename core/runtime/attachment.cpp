@@ -9,8 +9,9 @@ namespace weir::runtime {
 
 namespace {
 
-// What a server allows is not known yet when the segment is made; a permit is 8 bytes.
-constexpr std::uint64_t kPermitsForAuto = 4096;
+// What a server allows is not known yet when the segment is made: as many as a quota may have. A
+// permit is 8 bytes.
+constexpr std::uint64_t kPermitsForAuto = config::kMaxRange.most;
 
 // A segment made by us has room for twice what our configuration may open, for others and for
 // growth.
