@@ -8,6 +8,7 @@
 #include <span>
 
 #include "shm/file_locks.h"
+#include "shm/in_force.h"
 #include "shm/lingering.h"
 #include "shm/liveness.h"
 #include "shm/reaper.h"
@@ -17,19 +18,10 @@
 namespace weir::shm {
 namespace {
 
-// The declare lock, through an open file description of its own: threads of one process exclude
-// each other too.
-Result<FileDescriptor> lock_declaring(const Segment& segment, Deadline deadline) {
-  FileDescriptor fd(segment.reopen());
-  if (fd.get() < 0) return Status::system_error("segment " + segment.path() + ": reopen", errno);
-  if (!lock_byte_until(fd.get(), kDeclareByte, LockKind::kExclusive,
-                       deadline.earlier_of(Deadline::after(kDeclarePatience)))) {
-    return Status(Code::kTimeout,
-                  "segment " + segment.path() +
-                      ": somebody else has been declaring a pool or quota too long");
-  }
-  return fd;
-}
+// How often over what is asked there is room for, to grow online. A permit is a word that is looked
+// at when a connection is opened or closed; a place is a record, and looked at more often.
+constexpr std::uint32_t kPermitsTimes = 4;
+constexpr std::uint32_t kPlacesTimes = 2;
 
 bool is_anybody_else_here(const Segment& segment, WorkerId self) {
   const std::span<WorkerRow> rows = segment.workers();
@@ -97,14 +89,6 @@ Status make_way(const Segment& segment, WorkerId self, std::uint32_t pool,
 }
 
 template <typename Row>
-std::optional<std::uint32_t> find_row(std::span<Row> rows, const std::string& name) {
-  for (std::uint32_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].declared.load() != 0 && rows[i].name.load() == name) return i;
-  }
-  return std::nullopt;
-}
-
-template <typename Row>
 std::optional<std::uint32_t> find_unused_row(std::span<Row> rows) {
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
     if (rows[i].declared.load() == 0) return i;
@@ -138,50 +122,14 @@ Result<std::uint32_t> end_of_ranges(const Segment& segment, std::span<Row> rows,
   return behind;
 }
 
-// Behind the last range in use. Room to grow by half where there is enough, else just what is
-// needed.
-std::optional<Range> allocate(std::uint32_t behind, std::uint32_t all, std::uint32_t needed) {
+// Behind the last range in use. With room to grow to `times` what is needed, and to 16, as far as
+// a quarter of what is left allows.
+std::optional<Range> allocate(std::uint32_t behind, std::uint32_t all, std::uint32_t needed,
+                              std::uint32_t times) {
   if (needed > all - behind) return std::nullopt;
-  const std::uint32_t roomy = std::max<std::uint32_t>(needed + needed / 2, 16);
-  return Range{behind, roomy <= (all - behind) / 4 ? roomy : needed};
-}
-
-// Brings `limit` words of an array into force: retired ones back, free ones above the limit out of
-// service, occupied ones above it flagged to retire when they are freed.
-template <typename AnyWord, typename AnyState, typename WithState, typename Flag>
-void put_in_force(std::span<Word> words, std::uint32_t limit, AnyState free, AnyState retired,
-                  WithState with_state, Flag flag) {
-  for (std::uint32_t i = 0; i < words.size(); ++i) {
-    while (true) {
-      std::uint64_t raw = words[i].load();
-      const AnyWord seen(raw);
-      AnyWord wanted = seen;
-      if (i < limit) {
-        wanted = seen.state() == retired ? with_state(seen, free) : flag(seen, false);
-      } else if (seen.state() == free) {
-        wanted = with_state(seen, retired);
-      } else if (seen.state() != retired) {
-        wanted = flag(seen, true);
-      }
-      if (wanted == seen || words[i].compare_exchange_strong(raw, wanted.raw())) break;
-    }
-  }
-}
-
-void put_places_in_force(std::span<Word> places, std::uint32_t limit) {
-  put_in_force<PlaceWord>(
-      places, limit, PlaceState::kFree, PlaceState::kRetired,
-      [](PlaceWord w, PlaceState state) { return PlaceWord(state, 0, 0, w.occ()); },
-      [](PlaceWord w, bool retire) {
-        return PlaceWord(w.state(), w.idx(), w.gen(), w.occ(), retire);
-      });
-}
-
-void put_permits_in_force(std::span<Word> permits, std::uint32_t limit) {
-  put_in_force<PermitWord>(
-      permits, limit, PermitState::kFree, PermitState::kRetired,
-      [](PermitWord, PermitState state) { return PermitWord(state, 0, 0); },
-      [](PermitWord w, bool retire) { return PermitWord(w.state(), w.place(), w.occ(), retire); });
+  const std::uint32_t wanted = std::max<std::uint32_t>(needed * times, 16);
+  const std::uint32_t spare = std::min(wanted - needed, (all - behind - needed) / 4);
+  return Range{behind, needed + spare};
 }
 
 // Settings of a row that stands, one after another: taken over or told apart.
@@ -196,18 +144,38 @@ class Settling {
     if (was == asked) return;
     const bool replaced = replaces_ && fits;
     if (replaced) stands.store(asked);
+    replaced_any_ |= replaced;
     if (replaced && alone_) return;  // whoever it was that wanted it otherwise is gone
     if (!differences_.empty()) differences_ += ", ";
     differences_ += std::string(what) + " " + std::to_string(was) +
                     (replaced ? " replaced by " : " stands, ") + std::to_string(asked) +
                     (replaced ? "" : " asked");
   }
+
+  /// As settle(), of what an operator may change online: `overruled` is what the operator's value
+  /// stands in the place of, 0 for nothing. Who asks for that very value knows nothing newer, and
+  /// the operator's stands; any other value was written after it, and is settled as always.
+  void settle_operable(Word32& stands, Word32& overruled, std::uint32_t asked, const char* what,
+                       bool fits) {
+    if (const std::uint32_t was = overruled.load(); was != 0 && was == asked) {
+      if (stands.load() == asked) return;
+      operators_ = std::string(what) + " " + std::to_string(stands.load()) +
+                   " set by an operator stands, " + std::to_string(asked) + " configured";
+      return;
+    }
+    settle(stands, asked, what, fits);
+    if (stands.load() == asked) overruled.store(0);  // last: before, both say what may stand
+  }
   [[nodiscard]] const std::string& differences() const { return differences_; }
+  [[nodiscard]] const std::string& operators() const { return operators_; }
+  [[nodiscard]] bool replaced_any() const { return replaced_any_; }
 
  private:
   bool alone_;
   bool replaces_;
+  bool replaced_any_ = false;
   std::string differences_;
+  std::string operators_;
 };
 
 Status refused(const std::string& who, const std::string& differences) {
@@ -241,11 +209,34 @@ Status no_room(const Segment& segment, const char* what, std::uint32_t needed, s
 
 }  // namespace
 
+std::optional<std::uint32_t> configured_limit(const Segment& segment, WorkerId self,
+                                              const std::string& name) {
+  const std::optional<std::uint32_t> found = find_row(segment.quotas(), name);
+  if (!found) return std::nullopt;
+  const QuotaRow& row = segment.quotas()[*found];
+  const std::span<Word> permits = permits_of(segment, row);
+  const bool in_use = std::any_of(permits.begin(), permits.end(), [](const Word& cell) {
+    return PermitWord(cell.load()).state() == PermitState::kHeld;
+  });
+  if (!in_use && !is_anybody_else_here(segment, self)) return std::nullopt;
+  const std::uint32_t overruled = row.overruled_limit.load();
+  return overruled != 0 ? overruled : row.limit.load();
+}
+
+Result<FileDescriptor> lock_asking(const Segment& segment, Deadline deadline) {
+  FileDescriptor fd(segment.reopen());
+  if (fd.get() < 0) return Status::system_error("segment " + segment.path() + ": reopen", errno);
+  if (lock_byte_until(fd.get(), kAskingByte, LockKind::kExclusive, deadline)) return fd;
+  return Status(Code::kTimeout, "segment " + segment.path() +
+                                    ": another worker is still asking a server for its limits");
+}
+
 Result<Declared> declare_quota(const Segment& segment, WorkerId self,
                                const QuotaDeclaration& declaration, Deadline deadline) {
   WEIR_TRY(check_name("quota name", declaration.name, sizeof(QuotaRow::name)));
   Result<FileDescriptor> lock = lock_declaring(segment, deadline);
   if (!lock.ok()) return lock.status();
+  finish_resizes_locked(segment);  // what a killed one left half done
   const std::span<QuotaRow> rows = segment.quotas();
   const Result<std::uint32_t> behind =
       end_of_ranges(segment, rows, segment.permits().size(), "quota", "permits");
@@ -261,19 +252,22 @@ Result<Declared> declare_quota(const Segment& segment, WorkerId self,
       return does_not_fit(who, "limit", declaration.limit, row.capacity.load());
     }
     Settling settling(alone, declaration.on_conflict);
-    settling.settle(row.limit, declaration.limit, "limit", fits);
+    settling.settle_operable(row.limit, row.overruled_limit, declaration.limit, "limit", fits);
     declared.differences = settling.differences();
+    declared.operators = settling.operators();
     if (!alone && !declared.differences.empty() && declaration.on_conflict == OnConflict::kRefuse) {
       return refused(who, declared.differences);
     }
-    // Also finishes what a killed predecessor left half done.
-    const Range range = range_of(row);
-    put_permits_in_force(segment.permits().subspan(range.first, range.capacity), row.limit.load());
+    if (settling.replaced_any()) {
+      row.revision.fetch_add(1);
+      put_permits_in_force(segment, row);
+      tell_of_resize(segment);
+    }
     return declared;
   }
   const std::optional<std::uint32_t> unused = find_unused_row(rows);
   const std::optional<Range> range =
-      allocate(behind.value(), segment.geometry().permits, declaration.limit);
+      allocate(behind.value(), segment.geometry().permits, declaration.limit, kPermitsTimes);
   if (!unused) return no_room(segment, "quota rows", 1, rows.size());
   if (!range) return no_room(segment, "permits", declaration.limit, segment.permits().size());
   QuotaRow& row = rows[*unused];
@@ -281,7 +275,8 @@ Result<Declared> declare_quota(const Segment& segment, WorkerId self,
   row.first_permit.store(range->first);
   row.capacity.store(range->capacity);
   row.limit.store(declaration.limit);
-  put_permits_in_force(segment.permits().subspan(range->first, range->capacity), declaration.limit);
+  row.overruled_limit.store(0);
+  put_permits_in_force(segment, row);
   row.declared.store(1);  // last: a death before leaves an unused row and unused permits
   declared.row = *unused;
   return declared;
@@ -293,6 +288,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   WEIR_TRY(check_name("driver name", declaration.driver, sizeof(PoolRow::driver)));
   Result<FileDescriptor> lock = lock_declaring(segment, deadline);
   if (!lock.ok()) return lock.status();
+  finish_resizes_locked(segment);  // what a killed one left half done
   const std::span<PoolRow> rows = segment.pools();
   const Result<std::uint32_t> behind =
       end_of_ranges(segment, rows, segment.places().size(), "pool", "places");
@@ -320,7 +316,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
       return does_not_fit(who, "max", declaration.max, row.capacity.load());
     }
     Settling settling(alone, declaration.on_conflict);
-    settling.settle(row.max, declaration.max, "max", fits);
+    settling.settle_operable(row.max, row.overruled_max, declaration.max, "max", fits);
     settling.settle(row.min, declaration.min, "min");
     settling.settle(row.keep, declaration.keep, "keep");
     settling.settle(row.max_per_worker, declaration.max_per_worker, "max_per_worker");
@@ -332,16 +328,21 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     settling.settle(row.linger_told_ms, declaration.linger_told_ms, "linger_max of ended ones");
     settling.settle(row.linger_used_ms, declaration.linger_used_ms, "linger_max of used ones");
     declared.differences = settling.differences();
+    declared.operators = settling.operators();
     if (!alone && !declared.differences.empty() && declaration.on_conflict == OnConflict::kRefuse) {
       return refused(who, declared.differences);
     }
-    put_places_in_force(places, row.max.load());
+    if (settling.replaced_any()) {
+      row.revision.fetch_add(1);
+      put_places_in_force(segment, row);
+      tell_of_resize(segment);
+    }
     note_use(segment, self, *found);
     return declared;
   }
   const std::optional<std::uint32_t> unused = find_unused_row(rows);
   const std::optional<Range> range =
-      allocate(behind.value(), segment.geometry().places, declaration.max);
+      allocate(behind.value(), segment.geometry().places, declaration.max, kPlacesTimes);
   if (!unused) return no_room(segment, "pool rows", 1, rows.size());
   if (!range) return no_room(segment, "places", declaration.max, segment.places().size());
   PoolRow& row = rows[*unused];
@@ -361,7 +362,8 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.linger_idle_ms.store(declaration.linger_idle_ms);
   row.linger_told_ms.store(declaration.linger_told_ms);
   row.linger_used_ms.store(declaration.linger_used_ms);
-  put_places_in_force(segment.places().subspan(range->first, range->capacity), declaration.max);
+  row.overruled_max.store(0);
+  put_places_in_force(segment, row);
   row.declared.store(1);  // last
   note_use(segment, self, *unused);
   declared.row = *unused;

@@ -4,15 +4,18 @@
 // one name cannot make two rows; nobody waits for it on a request's behalf. When nobody else is
 // there, new settings take the place of those that stand. While another worker lives it is for the
 // later one to say (OnConflict): keep what stands, replace it, or refuse; it is told what differs.
+// What an operator set (admin.h) stands against a declaration that asks for what it replaced.
 // Threads: any. Fork: after joining. Blocks for the lock until the deadline, a second unless
 // told.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "shm/in_force.h"
 #include "shm/pool_ref.h"
 #include "shm/segment.h"
 #include "shm/words.h"
@@ -48,10 +51,18 @@ struct Declared {
   /// What differed from what other workers use, for a warning: "max 80 stands, 40 asked"; with
   /// kReplace "max 80 replaced by 40". Empty: nothing.
   std::string differences;
+  /// Where what an operator set stands against what is configured (admin.h): "limit 30 set by an
+  /// operator stands, 20 configured". Empty: nothing.
+  std::string operators;
 };
 
-/// How long a declaration waits for the lock at the most, whatever its caller's deadline.
-inline constexpr Nanos kDeclarePatience = std::chrono::seconds(1);
+/// What the quota `name` is configured to, if that must not change now: another worker is attached,
+/// or some of the quota is in use. nullopt: there is none, or the next declaration is free to say.
+[[nodiscard]] std::optional<std::uint32_t> configured_limit(const Segment& segment, WorkerId self,
+                                                            const std::string& name);
+/// For who has to find out a limit before it can be declared: one at a time. Held until the
+/// descriptor is closed. Blocks until the deadline: kTimeout.
+Result<FileDescriptor> lock_asking(const Segment& segment, Deadline deadline);
 
 /// kBadConfig for a name that is empty or does not fit, and with kRefuse for settings that differ
 /// from other workers'; kShmFull says how many permits or rows were left, or how many there is room

@@ -135,9 +135,11 @@ struct alignas(256) QuotaRow {
   Word32 limit;         // permits in force
   Word32 first_permit;  // its permits are [first, first + capacity)
   Word32 capacity;      // >= limit: room to grow
-  Word revision;        // counts changes of the limit
+  Word revision;        // counts changes of the limit, for people
   Text<32> name;
-  Word reserved[25];
+  Word32 overruled_limit;  // what was configured when an operator set the limit; 0: nobody did
+  Word32 pad;
+  Word reserved[24];
 };
 static_assert(sizeof(QuotaRow) == 256);
 
@@ -156,12 +158,12 @@ struct alignas(1024) PoolRow {
   Word32
       linger_idle_ms;  // how long an idle session of a dead worker counts when nobody can be asked
   Word fingerprint;    // of driver and DSN, password excluded
-  Word revision;       // counts changes of the settings
+  Word revision;       // counts changes of the settings, for people
   Text<32> name;
   Text<16> driver;
   Word32 linger_used_ms;  // ... and one that was in use
-  Word32 pad_settings;
-  Word32 linger_told_ms;  // ... once the server was told to end what it runs
+  Word32 overruled_max;   // what was configured when an operator set the max; 0: nobody did
+  Word32 linger_told_ms;  // as linger_used_ms, once the server was told to end what it runs
   Word32 pad_told;
   Word reserved_settings[5];
   alignas(64) Word32 demand;  // 1: somebody may be waiting; may be stale either way for a moment
@@ -318,6 +320,7 @@ constexpr std::uint64_t layout_fingerprint() {
 // Bytes of the file that are only ever locked, far behind its end (fcntl(2) allows that).
 inline constexpr std::int64_t kGateByte = std::int64_t{1} << 40;  // shared: attached
 inline constexpr std::int64_t kDeclareByte = kGateByte + 1;       // exclusive: declaring, resizing
+inline constexpr std::int64_t kAskingByte = kGateByte + 2;        // exclusive: asking for a limit
 inline constexpr std::int64_t kWorkerBytes = kGateByte + 4096;    // + row: that worker lives
 
 }  // namespace weir::shm

@@ -1,5 +1,7 @@
 #include "shm/permits.h"
 
+#include "shm/excess.h"
+
 namespace weir::shm {
 namespace {
 
@@ -14,6 +16,17 @@ bool take_free(std::span<Word> permits, std::uint32_t place, std::uint32_t occ) 
   return false;
 }
 
+// To FREE, or to RETIRED if flagged; while another occupation holds one above the limit, to that
+// one. False: it changed meanwhile.
+bool free_permit(const PoolRef& pool, Word& permit, PermitWord seen) {
+  const Segment& segment = pool.segment();
+  if (!seen.retire() && hand_down(segment, segment.quotas()[pool.quota()], permit, seen)) {
+    return true;
+  }
+  std::uint64_t expected = seen.raw();
+  return permit.compare_exchange_strong(expected, seen.to_free().raw());
+}
+
 }  // namespace
 
 bool take_permit(const PoolRef& pool, PlaceIndex place, std::uint32_t occ) {
@@ -23,15 +36,13 @@ bool take_permit(const PoolRef& pool, PlaceIndex place, std::uint32_t occ) {
 }
 
 void return_permit(const PoolRef& pool, PlaceIndex place, std::uint32_t occ) {
+  // All of them: who was handed one down has two for a moment, and a death can make it longer.
   for (Word& permit : pool.permits()) {
-    const PermitWord seen(permit.load());
-    if (seen.state() != PermitState::kHeld || seen.place() != pool.global(place) ||
-        seen.occ() != occ) {
-      continue;
+    PermitWord seen(permit.load());
+    while (seen.state() == PermitState::kHeld && seen.place() == pool.global(place) &&
+           seen.occ() == occ && !free_permit(pool, permit, seen)) {
+      seen = PermitWord(permit.load());  // a resize has flagged it, or taken the flag away
     }
-    std::uint64_t expected = seen.raw();
-    permit.compare_exchange_strong(expected, seen.to_free().raw());
-    return;
   }
 }
 
@@ -46,8 +57,7 @@ unsigned free_void_permits(const PoolRef& pool) {
       return freed;
     }
     if (!seen.is_void(PlaceWord(places[seen.place()].load()))) continue;
-    std::uint64_t expected = seen.raw();
-    if (permit.compare_exchange_strong(expected, seen.to_free().raw())) ++freed;
+    if (free_permit(pool, permit, seen)) ++freed;
   }
   return freed;
 }

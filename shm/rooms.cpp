@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "shm/excess.h"
 #include "shm/stats.h"
 #include "shm/turns.h"
 
@@ -28,17 +29,6 @@ bool follow_resize(const Word& cell, PlaceWord& word) {
   return true;
 }
 
-std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
-  for (PlaceIndex i = 0; i < pool.capacity(); ++i) {
-    // Sequentially consistent: who freed it looks for demand after, we have raised it before.
-    const PlaceWord seen(pool.places()[i].load());
-    if (seen.state() != PlaceState::kFree) continue;
-    const PlaceWord mine = seen.to_occupied(self);
-    if (swap(pool.places()[i], seen, mine)) return Room{i, mine};
-  }
-  return std::nullopt;
-}
-
 // Permit first: freed after the place it would be void and anybody's, which is harmless but slower.
 // False if the word was not `word` any more: then somebody has settled it for us.
 bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
@@ -50,17 +40,34 @@ bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
   return false;
 }
 
+std::optional<Room> occupy_free(const PoolRef& pool, WorkerId self) {
+  const std::span<Word> places = in_service(pool);
+  for (PlaceIndex i = 0; i < places.size(); ++i) {
+    // Sequentially consistent: who freed it looks for demand after, we have raised it before.
+    const PlaceWord seen(places[i].load());
+    if (seen.state() != PlaceState::kFree) continue;
+    const PlaceWord mine = seen.to_occupied(self);
+    if (swap(places[i], seen, mine)) return Room{i, mine};
+  }
+  return std::nullopt;
+}
+
+// While places above max are still occupied, as many below stay empty: looked at before, and, since
+// two may come at once, after. Who then is one too many goes back.
+std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
+  while (free_places(pool) > 0) {
+    std::optional<Room> room = occupy_free(pool, self);
+    if (!room || excess_places(pool) == 0) return room;
+    free_room(pool, room->place, room->word);
+  }
+  return std::nullopt;
+}
+
 bool has_turn_to_offer(const PoolRef& pool) {
   const auto offered = static_cast<std::uint32_t>(std::count_if(
       pool.places().begin(), pool.places().end(),
       [](const Word& cell) { return PlaceWord(cell.load()).state() == PlaceState::kOffered; }));
   return free_turns(pool, monotonic_ns()) > offered;
-}
-
-bool has_free_place(const PoolRef& pool) {
-  return std::any_of(pool.places().begin(), pool.places().end(), [](const Word& cell) {
-    return PlaceWord(cell.load()).state() == PlaceState::kFree;
-  });
 }
 
 // Offers a place of ours to the oldest waiter of its pool. True: the place is not ours any more;
@@ -166,7 +173,7 @@ bool mate_goes_first(const PoolRef& pool, const LineView& view) {
   const std::uint64_t ahead = std::uint64_t{pool.row().permit_quantum_ms.load()} * 1'000'000u;
   if (view.oldest && view.oldest_mate->since_ns + ahead >= view.oldest->since_ns) return false;
   const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), view.oldest_mate->pool);
-  return mate && has_free_place(*mate) && has_turn_to_offer(*mate);
+  return mate && free_places(*mate) > 0 && has_turn_to_offer(*mate);
 }
 
 std::optional<Room> take_room(const PoolRef& pool, WorkerId self) {
@@ -181,8 +188,9 @@ std::optional<Room> take_room(const PoolRef& pool, WorkerId self) {
 }
 
 void leave_room(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord word) {
-  if (pool.row().demand.load() != 0 && !word.retire() && has_turn_to_offer(pool) &&
-      offer_room(pool, self, place, word)) {
+  // What is one too many since a shrink goes to nobody.
+  if (pool.row().demand.load() != 0 && !word.retire() && excess_permits(pool) == 0 &&
+      excess_places(pool) == 0 && has_turn_to_offer(pool) && offer_room(pool, self, place, word)) {
     return;
   }
   free_room(pool, place, word);

@@ -88,6 +88,17 @@ Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {
                                               file.value().geometry, std::move(region).value()));
 }
 
+Result<std::unique_ptr<Segment>> Segment::open_existing(const SegmentOptions& options) {
+  Result<std::string> path = path_of(options);
+  if (!path.ok()) return path.status();
+  Result<CheckedFile> file = shm::open_existing(path.value(), Deadline::after(options.patience));
+  if (!file.ok()) return file.status();
+  auto region = map(file.value().fd.get(), path.value(), boost::interprocess::read_write);
+  if (!region.ok()) return region.status();
+  return std::unique_ptr<Segment>(new Segment(path.value(), file.value().fd.release(),
+                                              file.value().geometry, std::move(region).value()));
+}
+
 Result<std::unique_ptr<Segment>> Segment::open_read_only(const SegmentOptions& options) {
   Result<std::string> path = path_of(options);
   if (!path.ok()) return path.status();

@@ -49,6 +49,11 @@ class Segment {
   /// do.
   static Result<std::unique_ptr<Segment>> open(const SegmentOptions& options);
 
+  /// For operators: opens an existing segment to change what is in it; creates and rebuilds
+  /// nothing. Counts as attached as long as it is open: nobody rebuilds it meanwhile. kNotFound if
+  /// there is none; what else is wrong as open() says it, a poisoned one included.
+  static Result<std::unique_ptr<Segment>> open_existing(const SegmentOptions& options);
+
   /// For monitors: maps an existing segment read-only; writes nothing, creates nothing, takes no
   /// lock. Opens a poisoned one too (is_poisoned()). kNotFound if there is none; what else is wrong
   /// as open() says it.

@@ -216,6 +216,10 @@ Status create(const std::string& path, const Geometry& geometry) {
 }
 
 Status open_failed(const std::string& path, int error) {
+  if (error == ENOENT) {
+    return Status(Code::kNotFound,
+                  "segment " + path + ": there is none; no worker has used it yet");
+  }
   if (error == ELOOP) {
     return Status(Code::kNoPermission, "segment " + path + ": refused: a symbolic link");
   }
@@ -294,16 +298,30 @@ Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geom
   }
 }
 
+Result<CheckedFile> open_existing(const std::string& path, Deadline deadline) {
+  while (true) {
+    FileDescriptor fd(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    if (fd.get() < 0) return open_failed(path, errno);
+    struct stat st {};
+    if (fstat(fd.get(), &st) != 0) {
+      return Status::system_error("segment " + path + ": fstat", errno);
+    }
+    if (st.st_nlink == 0) continue;  // just replaced
+    WEIR_TRY(check_file(st, path));
+    if (!lock_byte_until(fd.get(), kGateByte, LockKind::kShared, deadline)) {
+      return Status(Code::kTimeout,
+                    "segment " + path + ": somebody has been rebuilding it too long");
+    }
+    const Look look = look_at(fd.get(), path);
+    if (look.verdict != Verdict::kGood) return look.status;
+    if (is_file_at(path, fd.get())) return CheckedFile{std::move(fd), look.geometry};
+  }
+}
+
 Result<CheckedFile> open_existing_read_only(const std::string& path) {
   // Non-blocking: a FIFO of that name would have us wait for a writer.
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  if (fd.get() < 0) {
-    if (errno == ENOENT) {
-      return Status(Code::kNotFound,
-                    "segment " + path + ": there is none; no worker has used it yet");
-    }
-    return open_failed(path, errno);
-  }
+  if (fd.get() < 0) return open_failed(path, errno);
   const Look look = look_at(fd.get(), path);
   // A poisoned segment is what a monitor is for: everything else that is wrong is refused.
   if (look.verdict != Verdict::kGood && look.verdict != Verdict::kPoisoned) return look.status;

@@ -27,6 +27,10 @@ Status prepare_folder(const std::string& folder);
 Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geometry,
                                    Deadline deadline);
 
+/// Opens `path` to change what is in it, as open_or_create, but creates and rebuilds nothing:
+/// kNotFound if missing; what is wrong with it is refused, a poisoned segment too.
+Result<CheckedFile> open_existing(const std::string& path, Deadline deadline);
+
 /// Opens `path` read-only and checks it; a poisoned segment passes. Takes no lock, changes nothing.
 /// kNotFound if missing.
 Result<CheckedFile> open_existing_read_only(const std::string& path);

@@ -53,6 +53,8 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
   pool.driver = row.driver.load();
   pool.quota = row.quota.load();
   pool.max = row.max.load();
+  const std::uint32_t overruled = row.overruled_max.load();
+  pool.configured_max = overruled != 0 ? overruled : pool.max;
   pool.min = row.min.load();
   pool.keep = row.keep.load();
   pool.max_per_worker = row.max_per_worker.load();
@@ -62,6 +64,7 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
   const std::size_t first = std::min<std::size_t>(row.first_place.load(), segment.places().size());
   const std::size_t count =
       std::min<std::size_t>(row.capacity.load(), segment.places().size() - first);
+  pool.room = static_cast<std::uint32_t>(count);
   for (std::size_t i = 0; i < count; ++i) {
     const PlaceWord word(segment.places()[first + i].load());
     if (!word.possible()) continue;
@@ -86,10 +89,13 @@ QuotaSnapshot copy_quota(const Segment& segment, std::uint32_t id) {
   quota.row = id;
   quota.name = row.name.load();
   quota.limit = row.limit.load();
+  const std::uint32_t overruled = row.overruled_limit.load();
+  quota.configured = overruled != 0 ? overruled : quota.limit;
   const std::size_t first =
       std::min<std::size_t>(row.first_permit.load(), segment.permits().size());
   const std::size_t count =
       std::min<std::size_t>(row.capacity.load(), segment.permits().size() - first);
+  quota.room = static_cast<std::uint32_t>(count);
   for (const Word& cell : segment.permits().subspan(first, count)) {
     const PermitWord permit(cell.load());
     if (permit.state() == PermitState::kRetired) continue;

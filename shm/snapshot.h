@@ -39,6 +39,8 @@ struct PoolSnapshot {
   std::string name, driver;
   std::uint32_t quota = kNone;  // row
   std::uint32_t max = 0, min = 0, keep = 0, max_per_worker = 0;
+  std::uint32_t configured_max = 0;  // what an operator's max stands in the place of; else max
+  std::uint32_t room = 0;            // how far max could grow online
   std::array<std::uint32_t, kPlaceStates> count{};  // places by state
   std::uint32_t waiting = 0;
   std::uint64_t oldest_wait_ns = 0;
@@ -63,6 +65,8 @@ struct QuotaSnapshot {
   std::uint32_t row = 0;
   std::string name;
   std::uint32_t limit = 0;
+  std::uint32_t configured = 0;      // what an operator's limit stands in the place of; else limit
+  std::uint32_t room = 0;            // how far the limit could grow online
   std::uint32_t held = 0, free = 0;  // permits; held ones whose place is gone count as free
 };
 

@@ -8,57 +8,14 @@
 #include <vector>
 
 #include "cli/activity_report.h"
-#include "cli/drivers.h"
 #include "cli/json_text.h"
-#include "driver/connection.h"
-#include "driver/password_file.h"
-#include "driver/plugin.h"
+#include "cli/servers.h"
 #include "shm/snapshot.h"
 
 namespace weir::cli {
 namespace {
 
-using config::PoolConfig;
 using config::RuntimeConfig;
-
-/// The pools of one server, and the DSN of the first to get there with.
-struct Server {
-  driver::Dsn dsn;
-  std::string password_file;
-  std::vector<std::string> pools;
-};
-
-Result<std::vector<const PoolConfig*>> pools_of(const RuntimeConfig& config,
-                                                const std::string& name) {
-  std::vector<const PoolConfig*> pools;
-  std::string known;
-  for (const PoolConfig& pool : config.pools) {
-    if (name.empty() || pool.name == name) pools.push_back(&pool);
-    known += (known.empty() ? "" : ", ") + pool.name;
-  }
-  if (!pools.empty()) return pools;
-  return Status(Code::kNotFound, "pool " + name + ": not in the file, which has " + known);
-}
-
-Result<std::vector<Server>> servers_of(const RuntimeConfig& config,
-                                       const std::vector<const PoolConfig*>& pools) {
-  const std::vector<std::string> plugins = plugin_path_of(config);
-  std::vector<Server> servers;
-  for (const PoolConfig* pool : pools) {
-    Result<driver::Dsn> dsn = parse_dsn(*pool, plugins);
-    if (!dsn.ok()) return dsn.status();
-    const auto same = std::find_if(servers.begin(), servers.end(), [&](const Server& server) {
-      return &server.dsn.driver() == &dsn.value().driver() &&
-             server.dsn.server_identity() == dsn.value().server_identity();
-    });
-    if (same != servers.end()) {
-      same->pools.push_back(pool->name);
-    } else {
-      servers.push_back({std::move(dsn).value(), pool->password_file, {pool->name}});
-    }
-  }
-  return servers;
-}
 
 template <std::size_t kSize>
 std::string text_of(const char (&text)[kSize]) {
@@ -128,23 +85,8 @@ Result<ServerActivity> look_at(const Server& server, const shm::Segment& segment
   };
   ServerAnswer answer;
   answer.own_client_name = "weir activity " + std::to_string(getpid());
-  weir_conn_options_t options{};
-  options.struct_size = sizeof options;
-  options.client_name = answer.own_client_name.c_str();
-  options.reset_mode = WEIR_RESET_TRANSACTION;
-  std::string password;
-  if (!server.password_file.empty()) {
-    Result<std::string> read = driver::read_password_file(server.password_file);
-    if (!read.ok()) return failed(read.status());
-    password = std::move(read).value();
-    options.password = password.c_str();
-  }
-  Result<driver::Connection> connection = driver::Connection::open(server.dsn, options);
-  driver::wipe(password);
+  Result<driver::Connection> connection = connect(server, answer.own_client_name, deadline);
   if (!connection.ok()) return failed(connection.status());
-  if (Status status = connection.value().run(WEIR_OP_CONNECT, nullptr, deadline); !status.ok()) {
-    return failed(status);
-  }
 
   const shm::Snapshot before = shm::take_snapshot(segment);
   Result<std::vector<ServerSession>> sessions = list_sessions(connection.value(), deadline);

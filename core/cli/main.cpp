@@ -11,14 +11,22 @@
 
 #include "cli/activity_command.h"
 #include "cli/config_command.h"
+#include "cli/doctor_command.h"
+#include "cli/quota_command.h"
+#include "cli/reap_command.h"
 #include "cli/status_command.h"
+#include "cli/workers_command.h"
 
 namespace {
 
 using weir::cli::ActivityOptions;
 using weir::cli::ConfigOptions;
+using weir::cli::DoctorOptions;
+using weir::cli::QuotaSetOptions;
+using weir::cli::ReapOptions;
 using weir::cli::StatusOptions;
 using weir::cli::Where;
+using weir::cli::WorkersOptions;
 
 constexpr double kLongestSeconds = 86'400;
 
@@ -46,7 +54,8 @@ int run(int argc, char** argv) {
   CLI::App app("weir: one connection pool for the whole machine", "weir");
   app.require_subcommand(1);
   app.footer(
-      "Ends with 0 when shown, 1 when not (stderr says why and what to do), 2 for a wrong command "
+      "Ends with 0 when shown or done, 1 when not (stderr says why and what to do), 2 for a wrong "
+      "command "
       "line.");
   app.set_help_all_flag("--help-all", "Print the help of all commands and exit");
   app.set_version_flag("--version", "weir " WEIR_VERSION);
@@ -67,6 +76,12 @@ int run(int argc, char** argv) {
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX).description(""))
       ->needs(watch);
+
+  WorkersOptions workers;
+  CLI::App* workers_command = app.add_subcommand(
+      "workers", "each worker, what its keeper last did, and what it holds in each pool");
+  add_where(*workers_command, workers.where);
+  workers_command->add_flag("--json", workers.json, "one JSON document");
 
   ActivityOptions activity;
   double timeout_s = 10;
@@ -101,6 +116,42 @@ int run(int argc, char** argv) {
   add_file(show_command);
   show_command->add_flag("--json", config.json, "one JSON document");
 
+  QuotaSetOptions quota;
+  CLI::App* quota_command = app.add_subcommand("quota", "what the machine may take of a server");
+  quota_command->require_subcommand(1);
+  CLI::App* set_command = quota_command->add_subcommand(
+      "set",
+      "changes a limit while workers use it. Nothing in use is closed by force.\n"
+      "Where no quota has that name, it is the max of the pool that has");
+  add_where(*set_command, quota.where);
+  set_command->add_option("name", quota.name, "the quota, or the pool")
+      ->type_name("NAME")
+      ->required();
+  set_command->add_option("limit", quota.limit, "connections, machine-wide")
+      ->type_name("LIMIT")
+      ->check(CLI::Range(std::uint32_t{1}, std::uint32_t{10'000}).description(""))
+      ->required();
+  set_command->add_flag("--json", quota.json, "one JSON document");
+
+  ReapOptions reap;
+  CLI::App* reap_command =
+      app.add_subcommand("reap", "settles what dead workers left, now, and says what");
+  add_where(*reap_command, reap.where);
+  reap_command->add_flag("--json", reap.json, "one JSON document");
+
+  DoctorOptions doctor;
+  double doctor_timeout_s = 10;
+  CLI::App* doctor_command = app.add_subcommand(
+      "doctor",
+      "what is wrong, or will be, and what to do. With --config it also connects one session of\n"
+      "its own to each server, outside the quota. Ends with 0: fine, 1: warnings, 2: critical");
+  add_where(*doctor_command, doctor.where);
+  doctor_command->add_flag("--json", doctor.json, "one JSON document");
+  doctor_command
+      ->add_option("--timeout", doctor_timeout_s, "seconds for each server to answer (default: 10)")
+      ->type_name("SECONDS")
+      ->check(seconds_range());
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -109,6 +160,13 @@ int run(int argc, char** argv) {
   }
   if (check_command->parsed()) return run_config_check(config);
   if (show_command->parsed()) return run_config_show(config);
+  if (workers_command->parsed()) return run_workers(workers);
+  if (set_command->parsed()) return run_quota_set(quota);
+  if (reap_command->parsed()) return run_reap(reap);
+  if (doctor_command->parsed()) {
+    doctor.timeout = to_nanos(doctor_timeout_s);
+    return run_doctor(doctor);
+  }
   if (status_command->parsed()) {
     status.watch.interval = to_nanos(interval_s);
     return run_status(status);

@@ -1,6 +1,5 @@
 #include "cli/status_command.h"
 
-#include <chrono>
 #include <memory>
 #include <string>
 
@@ -9,15 +8,6 @@
 #include "shm/snapshot.h"
 
 namespace weir::cli {
-namespace {
-
-std::uint64_t unix_ns() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<Nanos>(now).count());
-}
-
-}  // namespace
-
 ExitCode run_status(const StatusOptions& options) {
   const Result<Target> target = resolve(options.where);
   if (!target.ok()) return tell_failure("status", target.status());

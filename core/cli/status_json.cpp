@@ -48,6 +48,7 @@ Json pool_json(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool) {
           {"driver", pool.driver},
           {"quota", name_or_null(quota_of(snapshot, pool))},
           {"max", pool.max},
+          {"configured_max", pool.configured_max},
           {"min", pool.min},
           {"keep", pool.keep},
           {"max_per_worker", pool.max_per_worker},
@@ -81,7 +82,7 @@ Json worker_json(const shm::WorkerSnapshot& worker) {
           {"closing", worker.closing},
           {"waiting", worker.waiting},
           {"dead", worker.dead},
-          {"quiet", !worker.dead && worker.beat_ago_ns >= kQuietAfterNs},
+          {"quiet", is_quiet(worker)},
           {"keeper_looked_ms_ago", to_ms(worker.beat_ago_ns)}};
 }
 
@@ -121,8 +122,12 @@ nlohmann::ordered_json status_json(const shm::Snapshot& snapshot, std::uint64_t 
               {"line", Json::array()},
               {"lingering", Json::array()}};
   for (const shm::QuotaSnapshot& quota : snapshot.quotas) {
-    out["quotas"].push_back(
-        {{"name", quota.name}, {"limit", quota.limit}, {"held", quota.held}, {"free", quota.free}});
+    out["quotas"].push_back({{"name", quota.name},
+                             {"limit", quota.limit},
+                             {"held", quota.held},
+                             {"free", quota.free},
+                             {"configured", quota.configured},
+                             {"room", quota.room}});
   }
   for (const shm::PoolSnapshot& pool : snapshot.pools) {
     out["pools"].push_back(pool_json(snapshot, pool));

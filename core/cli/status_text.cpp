@@ -66,8 +66,20 @@ Table place_table(const shm::Snapshot& snapshot) {
   return table;
 }
 
+std::string operator_line(const std::string& what, std::uint32_t limit, std::uint32_t configured) {
+  if (configured == limit) return {};
+  return "! " + what + ": " + number(limit) + " set by an operator, " + number(configured) +
+         " configured\n";
+}
+
 std::string failure_lines(const shm::Snapshot& snapshot) {
   std::string out;
+  for (const shm::QuotaSnapshot& quota : snapshot.quotas) {
+    out += operator_line("quota " + printable(quota.name), quota.limit, quota.configured);
+  }
+  for (const shm::PoolSnapshot& pool : snapshot.pools) {
+    out += operator_line("pool " + printable(pool.name), pool.max, pool.configured_max);
+  }
   for (const shm::PoolSnapshot& pool : snapshot.pools) {
     if (pool.connect_failures == 0) continue;
     out += "! pool " + printable(pool.name) + ": the last " + number(pool.connect_failures) +
@@ -101,12 +113,6 @@ Table counter_table(const shm::Snapshot& snapshot) {
          count_text(pool.counter(Counter::kReclaimed)), count_text(pool.counter(Counter::kLeaks))});
   }
   return table;
-}
-
-std::string keeper_text(const shm::WorkerSnapshot& worker) {
-  if (worker.dead) return "DEAD, not settled yet";
-  if (worker.beat_ago_ns < kQuietAfterNs) return "ok";
-  return "quiet for " + age_text(worker.beat_ago_ns) + ": stopped?";
 }
 
 Table worker_table(const shm::Snapshot& snapshot) {
@@ -184,6 +190,16 @@ std::string status_text(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns
   add_section(out, "Lingering: the worker died, the server may not have let go yet",
               linger_table(snapshot));
   return out;
+}
+
+bool is_quiet(const shm::WorkerSnapshot& worker) {
+  return !worker.dead && worker.beat_ago_ns >= kQuietAfterNs;
+}
+
+std::string keeper_text(const shm::WorkerSnapshot& worker) {
+  if (worker.dead) return "DEAD, not settled yet";
+  if (!is_quiet(worker)) return "ok";
+  return "quiet for " + age_text(worker.beat_ago_ns) + ": stopped?";
 }
 
 const char* linger_cause_name(shm::LingerCause cause) {

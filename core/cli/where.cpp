@@ -1,5 +1,6 @@
 #include "cli/where.h"
 
+#include <chrono>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
@@ -24,18 +25,7 @@ bool is_users_folder(const std::string& name) {
          name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
 }
 
-// Segments in the usual places, whoever they belong to: most often one looks as the wrong user.
-std::vector<std::string> segments_in_reach() {
-  std::vector<std::string> found;
-  add_segments_in("/run/weir", found);
-  std::error_code ignored;
-  for (const fs::directory_entry& folder : fs::directory_iterator("/dev/shm", ignored)) {
-    if (is_users_folder(folder.path().filename().string())) add_segments_in(folder.path(), found);
-  }
-  return found;
-}
-
-std::string what_to_do(Code code) {
+std::string what_to_do(Code code, bool changes) {
   switch (code) {
     case Code::kNotFound: {
       std::string text =
@@ -52,10 +42,19 @@ std::string what_to_do(Code code) {
     case Code::kShmCorrupt:
       return "once no worker uses it any more, the next one to start makes a new one";
     case Code::kNoPermission:
-      return "look as the user that the workers run as, or as root";
+      return changes ? "run it as the user that the workers run as"
+                     : "look as the user that the workers run as, or as root";
     default:
       return {};
   }
+}
+
+Result<std::unique_ptr<shm::Segment>> advised(Result<std::unique_ptr<shm::Segment>> opened,
+                                              bool changes) {
+  if (opened.ok()) return opened;
+  const std::string advice = what_to_do(opened.status().code(), changes);
+  if (advice.empty()) return opened.status();
+  return Status(opened.status().code(), opened.status().message() + "; " + advice);
 }
 
 }  // namespace
@@ -75,11 +74,27 @@ Result<Target> resolve(const Where& where) {
 }
 
 Result<std::unique_ptr<shm::Segment>> open_segment(const shm::SegmentOptions& options) {
-  Result<std::unique_ptr<shm::Segment>> opened = shm::Segment::open_read_only(options);
-  if (opened.ok()) return opened;
-  const std::string advice = what_to_do(opened.status().code());
-  if (advice.empty()) return opened.status();
-  return Status(opened.status().code(), opened.status().message() + "; " + advice);
+  return advised(shm::Segment::open_read_only(options), false);
+}
+
+Result<std::unique_ptr<shm::Segment>> open_segment_to_change(const shm::SegmentOptions& options) {
+  return advised(shm::Segment::open_existing(options), true);
+}
+
+// Most often one looks as the wrong user.
+std::vector<std::string> segments_in_reach() {
+  std::vector<std::string> found;
+  add_segments_in("/run/weir", found);
+  std::error_code ignored;
+  for (const fs::directory_entry& folder : fs::directory_iterator("/dev/shm", ignored)) {
+    if (is_users_folder(folder.path().filename().string())) add_segments_in(folder.path(), found);
+  }
+  return found;
+}
+
+std::uint64_t unix_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<Nanos>(now).count());
 }
 
 }  // namespace weir::cli

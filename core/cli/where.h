@@ -1,13 +1,14 @@
 // Which segment a command looks at, and opening it: --config, --segment, --folder.
 //
-// Everything is opened read-only; a command that looks never creates, locks or changes anything.
-// What goes wrong is said with what to do about it. Threads: plain functions; reads files and the
-// environment.
+// A command that looks opens read-only, and never creates, locks or changes anything; one that
+// changes says so, and creates nothing either. What goes wrong is said with what to do about it.
+// Threads: plain functions; reads files and the environment.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "config/load.h"
@@ -34,5 +35,15 @@ struct Target {
 /// Opens it read-only. The codes of Segment::open_read_only; each message ends with what to do.
 [[nodiscard]] Result<std::unique_ptr<shm::Segment>> open_segment(
     const shm::SegmentOptions& options);
+
+/// Opens it to change what is in it. The codes of Segment::open_existing; likewise.
+[[nodiscard]] Result<std::unique_ptr<shm::Segment>> open_segment_to_change(
+    const shm::SegmentOptions& options);
+
+/// Segments in the usual places, whoever they belong to: paths.
+[[nodiscard]] std::vector<std::string> segments_in_reach();
+
+/// The time of day.
+[[nodiscard]] std::uint64_t unix_ns();
 
 }  // namespace weir::cli

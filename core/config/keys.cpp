@@ -97,16 +97,29 @@ constexpr Key<RuntimeConfig> kRuntimeKeys[] = {
      write_value<&RuntimeConfig::aliases, RuntimeConfig>},
 };
 
+// What this stands for is asked of the server, when the quota is declared.
+constexpr std::string_view kAuto = "auto";
+
 Status read_limit(const Item& item, QuotaConfig& quota) {
-  if (item.node.kind == ConfigNode::Kind::kText && item.node.text == "auto") {
-    return item.spot.bad(
-        R"("auto" is not supported by this version of weir yet; expected a number)");
+  if (item.node.kind != ConfigNode::Kind::kText) {
+    return read_count<&QuotaConfig::limit, kMaxRange>(item, quota);
   }
-  return read_count<&QuotaConfig::limit, kMaxRange>(item, quota);
+  const std::string form = "a number from " + std::to_string(kMaxRange.least) + " to " +
+                           std::to_string(kMaxRange.most) + " or \"auto\"";
+  const Result<std::string> text = text_of(item, form);
+  if (!text.ok()) return text.status();
+  if (text.value() != kAuto) return item.spot.expected(form, found(item.node));
+  quota.is_auto = true;
+  return {};
+}
+
+std::string write_limit(const QuotaConfig& quota) {
+  return quota.is_auto ? written(std::string(kAuto)) : written(quota.limit);
 }
 
 constexpr Key<QuotaConfig> kQuotaKeys[] = {
-    {"limit", Form::kCount, read_limit, write_value<&QuotaConfig::limit, QuotaConfig>},
+    {"limit", Form::kCount, read_limit, write_limit},
+    count_key<&QuotaConfig::leave, kConnectionsRange, QuotaConfig>("leave"),
     choice_key<&QuotaConfig::on_conflict, kConflicts, QuotaConfig>("on_conflict"),
 };
 
@@ -145,7 +158,6 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
 };
 
 // What this version cannot do yet. To take such a key and do nothing would be worse than to say so.
-constexpr std::string_view kPlannedQuotaKeys[] = {"leave"};
 constexpr std::string_view kPlannedPoolKeys[] = {
     "policy", "policy_params", "handover",         "reserve",       "reserve_after",
     "class",  "order",         "on_connect_error", "capture_stack",
@@ -202,9 +214,8 @@ std::vector<KeyInfo> key_infos(std::string_view family) {
 
 bool is_planned(std::string_view family, std::string_view name) {
   const std::span<const std::string_view> planned =
-      family == "pool"    ? std::span<const std::string_view>(kPlannedPoolKeys)
-      : family == "quota" ? std::span<const std::string_view>(kPlannedQuotaKeys)
-                          : std::span<const std::string_view>();
+      family == "pool" ? std::span<const std::string_view>(kPlannedPoolKeys)
+                       : std::span<const std::string_view>();
   return std::find(planned.begin(), planned.end(), name) != planned.end();
 }
 

@@ -105,7 +105,7 @@ Status check_quota_of(const Sourced<PoolConfig>& pool,
   for (const auto& quota : quotas) {
     names.push_back(quota.config.name);
     if (quota.config.name != pool.config.quota) continue;
-    if (pool.config.max <= quota.config.limit) return {};
+    if (quota.config.is_auto || pool.config.max <= quota.config.limit) return {};
     const bool is_default = pool.section.node.find("max") == nullptr;
     return pool.spot_of("max").expected(
         "at most " + std::to_string(quota.config.limit) + ", the limit of its quota (" +
@@ -117,6 +117,16 @@ Status check_quota_of(const Sourced<PoolConfig>& pool,
                     : "; the nearest one is " + show_text(nearest(pool.config.quota, names));
   return pool.spot_of("quota").expected("the name of a quota",
                                         found(*pool.section.node.find("quota")) + known);
+}
+
+/// The server that an "auto" asks is a pool's.
+Status check_auto(const Sourced<QuotaConfig>& quota,
+                  const std::vector<Sourced<PoolConfig>>& pools) {
+  const bool is_used = std::any_of(pools.begin(), pools.end(), [&](const auto& pool) {
+    return pool.config.quota == quota.config.name;
+  });
+  if (!quota.config.is_auto || is_used) return {};
+  return quota.spot_of("limit").expected("a number, for no pool draws on this quota", "\"auto\"");
 }
 
 /// A relative path in the file is meant from the folder that the file is in.
@@ -185,6 +195,7 @@ Result<Loaded> read_tree(ConfigNode root, const Input& input) {
     return Spot{top, "pool"}.expected("at least one section [pool.NAME]", "none");
   }
   for (const auto& pool : pools) WEIR_TRY(check_quota_of(pool, quotas));
+  for (const auto& quota : quotas) WEIR_TRY(check_auto(quota, pools));
 
   resolve(config.folder, input.folder);
   for (std::string& path : config.plugin_path) resolve(path, input.folder);

@@ -129,6 +129,12 @@ Status PoolConfig::validate() const { return to_status("pool", name, problem());
 
 std::optional<ConfigProblem> QuotaConfig::problem() const {
   if (Problem found = name_problem("name", name)) return found;
+  if (Problem found = count_problem("leave", leave, kConnectionsRange)) return found;
+  if (is_auto) return std::nullopt;
+  if (leave > 0) {
+    return make_problem("leave", R"(it beside limit = "auto" only)",
+                        "limit = " + std::to_string(limit));
+  }
   if (limit == 0) return make_problem("limit", "1 to " + std::to_string(kMaxRange.most), "nothing");
   return count_problem("limit", limit, kMaxRange);
 }

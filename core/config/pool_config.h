@@ -91,7 +91,9 @@ struct PoolConfig {
 
 struct QuotaConfig {
   std::string name{};       // [a-z][a-z0-9]*, at most 31 bytes
-  std::uint32_t limit = 0;  // machine-wide, 1 to 10,000
+  std::uint32_t limit = 0;  // machine-wide, 1 to 10,000; 0 with is_auto
+  bool is_auto = false;     // what the server allows, less `leave`
+  std::uint32_t leave = 0;  // of that, for others; 0 to 10,000; with is_auto only
   OnConflict on_conflict = OnConflict::kKeep;
 
   [[nodiscard]] std::optional<ConfigProblem> problem() const;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "pool/pool.h"
+#include "shm/excess.h"
 
 namespace weir::pool {
 
@@ -56,11 +57,7 @@ std::uint32_t Pool::closing_soon() const {
 // Free places that somebody could connect in now.
 std::uint32_t Pool::rooms_to_take() const {
   if (!shm::may_have_permit(ref())) return 0;
-  const auto free = static_cast<std::uint32_t>(
-      std::count_if(ref().places().begin(), ref().places().end(), [](const shm::Word& word) {
-        return PlaceWord(word.load(std::memory_order_relaxed)).state() == PlaceState::kFree;
-      }));
-  return std::min(free, shm::free_turns(ref(), monotonic_ns()));
+  return std::min(shm::free_places(ref()), shm::free_turns(ref(), monotonic_ns()));
 }
 
 // The waiter of this worker that a connection of ours goes to now: the oldest of its own, unless

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "shm/futex.h"
+#include "shm/in_force.h"
 #include "shm/lingering.h"
 #include "shm/reaper.h"
 
@@ -113,6 +114,9 @@ void Keeper::once_a_second(std::uint64_t now_ns) {
   const shm::Reaped reaped = shm::reap_if_due(segment_, membership_.id(), now_ns);
   if (const unsigned places = shm::settle_overdue(segment_, membership_.id(), now_ns)) {
     log_.info("places_reclaimed", {{"places", places}});
+  }
+  if (const unsigned rows = shm::finish_resizes(segment_)) {
+    log_.warn("resize_finished", {{"rows", rows}, {"segment", segment_.path()}});
   }
   if (reaped.anything()) {
     log_.warn("worker_reaped", {{"workers", reaped.workers}, {"places", reaped.places}});

@@ -36,6 +36,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   step_jobs(now_ns);
   settle_lingering_places(now_ns);
   if (is_demanded()) serve_idle();
+  retire_excess(now_ns >= next_second_ns_);
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
     tick_second(now_ns);

@@ -164,7 +164,9 @@ bool Pool::finish_connect(const Job& job) {
   const std::uint64_t now_ns = monotonic_ns();
   Slot& slot = slots_[job.place];
   const PlaceWord word(cell(job.place).load());
-  slot.idle_word.store(word.to(PlaceState::kIdle, self()).raw(), std::memory_order_relaxed);
+  // Without the flag of a shrink meanwhile: with it, this one would be lent on and on.
+  slot.idle_word.store(PlaceWord(PlaceState::kIdle, self().row, self().gen, word.occ()).raw(),
+                       std::memory_order_relaxed);
   slot.native = slot.connection.native();
   slot.opened_ns = slot.checked_ns = slot.idle_since_ns = now_ns;
   slot.expires_ns.store(expiry(now_ns, config_.max_lifetime), std::memory_order_relaxed);

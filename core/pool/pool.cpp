@@ -424,7 +424,7 @@ Status Pool::release(const Loan& loan) {
   Slot& slot = slots_[loan.place];
   const std::uint32_t condition = slot.connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_;
   const bool clean = (condition == 0 && !always_reset_) || make_clean(slot, condition);
-  if (!clean || !is_valid() || is_closed() || is_overflow()) {
+  if (!clean || !is_valid() || is_closed() || is_overflow() || is_to_retire(loan.place)) {
     slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
     start_closing(loan.place, PlaceState::kUsed);
     close_here(loan.place);

@@ -9,6 +9,7 @@
 //   pool.cpp      lending, returning, checking          giving.cpp   who gets what is returned
 //   waiting.cpp   standing in line                      opening.cpp  connecting in an empty place
 //   keeping.cpp   what the keeper does for one pool     jobs.h       operations the keeper steps
+//   retiring.cpp  what a shrink left above the limit
 //
 // Threads: all public methods from any thread of this process, except the keeper's part, which one
 // thread at a time may use. Fork: in a child every method answers kForked or false and touches
@@ -287,6 +288,10 @@ class Pool {
   [[nodiscard]] std::uint64_t backoff_ns() const;
   void report_leaks(std::uint64_t now_ns);
 
+  // -- retiring.cpp
+  void retire_excess(bool once_a_second);
+  [[nodiscard]] bool is_to_retire(PlaceIndex place);
+
   // Which bits of a place word say whose it is and in what state; retire is part of it, so that a
   // place about to go out of service is never lent on the fast path.
   static constexpr std::uint64_t kOwnerAndState = (std::uint64_t{1} << 44) - 1;
@@ -308,12 +313,14 @@ class Pool {
   // What a release must not overlook, one word for the fast path to read.
   static constexpr std::uint32_t kClosed = 1;       // nothing is lent any more
   static constexpr std::uint32_t kSpareWanted = 2;  // the keeper wants a connection to ask over
+  static constexpr std::uint32_t kRetiring = 4;     // some of ours are more than a limit allows
   // Read by every lease and release, and written seldom: apart from what is written often.
   alignas(64) std::atomic<std::uint32_t> attention_{0};
   std::atomic<bool> lent_lately_{false};              // since the keeper's last tick
   std::atomic<std::uint64_t> tick_ns_{0};             // 0: nobody refreshes it, read a clock
   alignas(64) std::atomic<std::uint32_t> inside_{0};  // callers in acquire() or release()
   std::atomic<bool> asking_{false};                   // a job of kind kConfirm exists
+  std::atomic<bool> close_next_{false};               // the next one given back is in excess
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
   std::atomic<std::uint64_t> owed_from_ns_{0};    // before then nobody in line is, as last looked
   // Constant once the pool is used.

@@ -2,11 +2,16 @@
 
 #include <algorithm>
 
+#include "runtime/ask_limit.h"
 #include "shm/declare.h"
 
 namespace weir::runtime {
 
 namespace {
+
+// What a server allows is not known yet when the segment is made: as many as a quota may have. A
+// permit is 8 bytes.
+constexpr std::uint64_t kPermitsForAuto = config::kMaxRange.most;
 
 // A segment made by us has room for twice what our configuration may open, for others and for
 // growth.
@@ -14,7 +19,9 @@ shm::Geometry geometry_for(const config::RuntimeConfig& config) {
   shm::Geometry geometry;
   std::uint64_t places = 0, permits = 0;
   for (const config::PoolConfig& pool : config.pools) places += std::uint64_t{2} * pool.max;
-  for (const config::QuotaConfig& quota : config.quotas) permits += std::uint64_t{2} * quota.limit;
+  for (const config::QuotaConfig& quota : config.quotas) {
+    permits += quota.is_auto ? kPermitsForAuto : std::uint64_t{2} * quota.limit;
+  }
   const auto clamp = [](std::uint64_t wanted, std::uint32_t least) {
     return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(wanted, least, 16383));
   };
@@ -57,9 +64,43 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
 }
 
 void warn_of(Log& log, const char* kind, const std::string& name, const shm::Declared& declared) {
+  if (!declared.operators.empty()) {
+    log.info("operators_limit", {{"kind", kind}, {"name", name}, {"what", declared.operators}});
+  }
   if (declared.differences.empty()) return;
   log.warn("settings_differ",
            {{"kind", kind}, {"name", name}, {"differences", declared.differences}});
+}
+
+// The pool over whose connection its quota's server is asked: the first in file order.
+std::size_t pool_to_ask_over(const config::RuntimeConfig& config, const std::string& quota) {
+  const auto found = std::find_if(config.pools.begin(), config.pools.end(),
+                                  [&](const auto& pool) { return pool.quota == quota; });
+  WEIR_CHECK(found != config.pools.end());  // load_config has seen to it
+  return static_cast<std::size_t>(found - config.pools.begin());
+}
+
+// "auto" is asked by one at a time: who comes meanwhile takes over the answer.
+Result<shm::Declared> declare(const shm::Segment& segment, shm::WorkerId self,
+                              const config::RuntimeConfig& config, const config::QuotaConfig& quota,
+                              const std::deque<driver::Dsn>& dsns, Log& log, Deadline deadline) {
+  shm::QuotaDeclaration declaration{quota.name, quota.limit, how(quota.on_conflict)};
+  if (!quota.is_auto) return shm::declare_quota(segment, self, declaration, deadline);
+  const Result<FileDescriptor> asking = shm::lock_asking(segment, deadline);
+  if (!asking.ok()) return asking.status();
+  if (const auto known = shm::configured_limit(segment, self, quota.name)) {
+    declaration.limit = *known;
+  } else {
+    const std::size_t pool = pool_to_ask_over(config, quota.name);
+    const Result<std::uint32_t> limit =
+        ask_limit(config.pools[pool], dsns[pool], config.service, quota.leave, deadline);
+    if (!limit.ok())
+      return Status(limit.status()).in("quota " + quota.name + R"(: limit = "auto")");
+    declaration.limit = limit.value();
+    log.info("limit_asked",
+             {{"quota", quota.name}, {"limit", limit.value()}, {"leave", quota.leave}});
+  }
+  return shm::declare_quota(segment, self, declaration, deadline);
 }
 
 }  // namespace
@@ -83,8 +124,7 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
 
   std::vector<std::pair<std::string, std::uint32_t>> quotas;
   for (const config::QuotaConfig& quota : config.quotas) {
-    const auto declared = shm::declare_quota(
-        *made->segment_, self, {quota.name, quota.limit, how(quota.on_conflict)}, deadline);
+    const auto declared = declare(*made->segment_, self, config, quota, dsns, log, deadline);
     if (!declared.ok()) return declared.status();
     warn_of(log, "quota", quota.name, declared.value());
     quotas.emplace_back(quota.name, declared.value().row);

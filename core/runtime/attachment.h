@@ -28,7 +28,8 @@ class Attachment {
   /// Opens the segment, joins it, declares the quotas and pools of `config` (dsns[i] is pool i's).
   /// All arguments outlive the attachment. Starts no thread. Does file system calls. Where somebody
   /// else rebuilds the segment or declares in it, waits until the deadline, but at most for the
-  /// segment's patience and a second per declaration: kTimeout says for what.
+  /// segment's patience and a second per declaration: kTimeout says for what. A quota with the
+  /// limit "auto" may take a connection to its server, closed again.
   static Result<std::unique_ptr<Attachment>> make(const config::RuntimeConfig& config,
                                                   const std::deque<driver::Dsn>& dsns, Log& log,
                                                   Deadline deadline);

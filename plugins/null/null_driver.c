@@ -2,6 +2,7 @@
  * Read this file first: a driver for a real database has the same functions, and its client
  * library where this one has server.h. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,7 +71,7 @@ static bool is_good_argument(int32_t op, const void* argument) {
       least = sizeof(weir_cancel_token_t);
       break;
     case WEIR_OP_LIMITS:
-      least = sizeof(weir_server_limits_t);
+      least = offsetof(weir_server_limits_t, client_check_ms); /* of ABI 1.0 */
       break;
     case WEIR_OP_ACTIVITY:
       least = sizeof(weir_server_activity_t);

@@ -133,6 +133,9 @@ static void serve(struct null_session* session, struct null_request* request,
       limits->max_connections = (int32_t)request->dsn->limit;
       limits->reserved = (int32_t)request->dsn->reserved;
       limits->role_limit = limits->database_limit = -1;
+      if (limits->struct_size >= sizeof *limits) { /* not of a host of ABI 1.0 */
+        limits->client_check_ms = -1; /* nothing runs here that could outlive its client */
+      }
       break;
     }
     case WEIR_OP_ACTIVITY:

@@ -43,13 +43,16 @@ void copy_cut(char (&target)[kSize], std::string_view text) {
 
 }  // namespace
 
-// reserved_connections came with PostgreSQL 16. A role's and a database's limit of -1 is none.
+// reserved_connections came with PostgreSQL 16, client_connection_check_interval with 14. A role's
+// and a database's limit of -1 is none.
 const char* const kLimitsStatement =
     "SELECT current_setting('max_connections'),"
     " current_setting('superuser_reserved_connections')::int"
     " + coalesce(nullif(current_setting('reserved_connections', true), '')::int, 0),"
     " (SELECT rolconnlimit FROM pg_catalog.pg_roles WHERE rolname = session_user),"
-    " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database())";
+    " (SELECT datconnlimit FROM pg_catalog.pg_database WHERE datname = current_database()),"
+    " (SELECT setting FROM pg_catalog.pg_settings"
+    " WHERE name = 'client_connection_check_interval' AND unit = 'ms')";
 
 // As libpq finds it out when it connects (fe-connect.c, CONNECTION_CHECK_WRITABLE and _STANDBY).
 const char* read_only_statement(Writable asked) {
@@ -65,11 +68,14 @@ bool read_read_only(const PGresult* result, bool* is_read_only) {
 }
 
 bool read_limits(const PGresult* result, weir_server_limits_t* limits) {
-  if (!has_shape(result, 1, 4)) return false;
+  if (!has_shape(result, 1, 5)) return false;
   limits->max_connections = number_at<std::int32_t>(result, 0, 0);
   limits->reserved = number_at<std::int32_t>(result, 0, 1);
   limits->role_limit = number_at<std::int32_t>(result, 0, 2);
   limits->database_limit = number_at<std::int32_t>(result, 0, 3);
+  if (limits->struct_size >= sizeof(weir_server_limits_t)) {  // not of a host of ABI 1.0
+    limits->client_check_ms = number_at<std::int32_t>(result, 0, 4);
+  }
   return true;
 }
 

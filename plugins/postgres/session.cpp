@@ -58,6 +58,13 @@ T* argument_as(void* argument) {
   return typed != nullptr && typed->struct_size >= sizeof(T) ? typed : nullptr;
 }
 
+/// A host of ABI 1.0 gives the struct up to and without client_check_ms.
+bool is_limits(const void* argument) {
+  const auto* const limits = static_cast<const weir_server_limits_t*>(argument);
+  return limits != nullptr &&
+         limits->struct_size >= offsetof(weir_server_limits_t, client_check_ms);
+}
+
 bool refuse_argument(Failure* failure, const char* what) {
   return fail(failure, WEIR_BAD_ARGUMENT, std::string(what) + " is missing or too short");
 }
@@ -119,7 +126,7 @@ bool Session::begin(std::int32_t op, void* argument, Failure* failure) {
     case WEIR_OP_CONFIRM_GONE:
       return begin_confirm_gone(argument_as<weir_confirm_gone_t>(argument), failure);
     case WEIR_OP_LIMITS:
-      if (argument_as<weir_server_limits_t>(argument) == nullptr) {
+      if (!is_limits(argument)) {
         return refuse_argument(failure, "weir_server_limits_t");
       }
       return begin_query(kLimitsStatement, Query::Rows::kKeep, failure);

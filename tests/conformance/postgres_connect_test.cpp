@@ -265,6 +265,17 @@ TEST_P(PostgresSuite, TellsLimitsExactly) {
   EXPECT_EQ(limits.reserved, 3);
   EXPECT_EQ(limits.role_limit, 17);
   EXPECT_EQ(limits.database_limit, 18);
+  EXPECT_EQ(limits.client_check_ms, 0) << "PostgreSQL's default";
+}
+
+TEST_P(PostgresSuite, TellsAHostOfAnOlderAbiNoMoreThanItHasRoomFor) {
+  Connection connection = connect();
+  weir_server_limits_t limits{};
+  limits.struct_size = offsetof(weir_server_limits_t, client_check_ms);
+  limits.client_check_ms = 77;
+  run(connection, WEIR_OP_LIMITS, &limits);
+  EXPECT_EQ(limits.max_connections, 100);
+  EXPECT_EQ(limits.client_check_ms, 77);
 }
 
 TEST_P(PostgresSuite, TellsActivityExactlyOrNotAtAll) {

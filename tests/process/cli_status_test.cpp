@@ -85,8 +85,8 @@ TEST_F(CliStatus, ShowsWhatTheSegmentHolds) {
 
   const json shown = status_json();
   EXPECT_EQ(shown["segment"]["path"], world_.folder() + "/default.weir");
-  EXPECT_EQ(shown["quotas"],
-            json::parse(R"([{"name": "shared", "limit": 4, "held": 3, "free": 1}])"));
+  EXPECT_EQ(shown["quotas"], json::parse(R"([{"name": "shared", "limit": 4, "held": 3, "free": 1,
+                                         "configured": 4, "room": 16}])"));
   ASSERT_EQ(shown["pools"].size(), 2u);
   const json& first_pool = shown["pools"][0];
   EXPECT_EQ(first_pool["name"], "main");

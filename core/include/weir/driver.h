@@ -34,7 +34,9 @@ extern "C" {
 
 #define WEIR_DRIVER_MAGIC 0x52564457u /* "WDVR" in memory */
 #define WEIR_DRIVER_ABI_MAJOR 1
-#define WEIR_DRIVER_ABI_MINOR 1 /* 1: conn_options.password, WEIR_COND_DOUBTFUL */
+#define WEIR_DRIVER_ABI_MINOR                       \
+  2 /* 1: conn_options.password, WEIR_COND_DOUBTFUL \
+       2: server_limits.client_check_ms */
 
 /* Whether `member` lies inside what the other side says it filled in, and is set. */
 #define WEIR_HAS_FIELD(table, type, member)                                       \
@@ -149,6 +151,9 @@ typedef struct weir_server_limits { /* -1: unknown or none */
   int32_t reserved;        /* of those, kept for superusers and the like */
   int32_t role_limit;      /* of the role that is connected */
   int32_t database_limit;  /* of the database that is connected */
+  /* Since 1.2: how often the server looks, while a statement runs, whether its client is still
+   * there; 0: not before the statement ends. */
+  int32_t client_check_ms;
 } weir_server_limits_t;
 
 typedef struct weir_server_activity { /* of the connected database's server; -1: unknown */

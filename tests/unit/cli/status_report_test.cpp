@@ -36,13 +36,14 @@ shm::Snapshot busy_snapshot() {
   snapshot.path = "/run/weir/default.weir";
   snapshot.bytes = 2'000'000;
   snapshot.created_unix_ns = kNow;
-  snapshot.quotas.push_back({.row = 0, .name = "pg", .limit = 20, .held = 17, .free = 3});
+  snapshot.quotas.push_back(
+      {.row = 0, .name = "pg", .limit = 20, .configured = 20, .room = 40, .held = 17, .free = 3});
   shm::PoolSnapshot pool;
   pool.row = 4;
   pool.name = "main";
   pool.driver = "postgres";
   pool.quota = 0;
-  pool.max = 20;
+  pool.max = pool.configured_max = 20;
   pool.min = 2;
   pool.keep = 10;
   put(pool, PlaceState::kFree, 5);
@@ -126,7 +127,8 @@ TEST(StatusJson, ShowsEveryPartOfTheSegment) {
   EXPECT_EQ(status["taken_unix_ms"], kNow / kMs);
   EXPECT_EQ(status["segment"]["in_service"], true);
   EXPECT_EQ(status["quotas"][0],
-            nlohmann::ordered_json::parse(R"({"name":"pg","limit":20,"held":17,"free":3})"));
+            nlohmann::ordered_json::parse(R"({"name":"pg","limit":20,"held":17,"free":3,
+                                         "configured":20,"room":40})"));
   EXPECT_EQ(status["pools"][0]["quota"], "pg");
   EXPECT_EQ(status["pools"][0]["oldest_wait_ms"], 120.0);
   EXPECT_EQ(status["pools"][0]["counters"]["acquires"], 120'034);

@@ -163,6 +163,14 @@ TEST(AConfiguration, LetsAPoolUseAllOfItsQuota) {
   EXPECT_EQ(config.pools.at(0).max, 8u);
 }
 
+TEST(AConfiguration, TakesTheServersLimitForAQuotas) {
+  const RuntimeConfig config =
+      good("[quota.pg]\nlimit = \"auto\"\nleave = 5\n" + pool_with("quota = \"pg\"\nmax = 800"));
+  EXPECT_TRUE(config.quotas.at(0).is_auto);
+  EXPECT_EQ(config.quotas.at(0).leave, 5u);
+  EXPECT_EQ(config.pools.at(0).max, 800u) << "how many there are is not known yet";
+}
+
 TEST(AConfiguration, FillsVariablesIntoEveryText) {
   const Variable dsn("WEIR_TEST_DSN", "host=h password=hunter2");
   const Variable name("WEIR_TEST_NAME", "postgres");
@@ -281,11 +289,8 @@ INSTANTIATE_TEST_SUITE_P(
             "4: pool.main.max: expected a number from 1 to 10000, found a boolean"},
         Bad{pool_with("connect_concurrency = 17"),
             "4: pool.main.connect_concurrency: expected a number from 1 to 16, found 17"},
-        Bad{"[quota.pg]\nlimit = \"auto\"\n",
-            "2: quota.pg.limit: \"auto\" is not supported by this version of weir yet; expected a "
-            "number"},
         Bad{"[quota.pg]\nlimit = \"some\"\n",
-            "2: quota.pg.limit: expected a number from 1 to 10000, found \"some\""},
+            "2: quota.pg.limit: expected a number from 1 to 10000 or \"auto\", found \"some\""},
         Bad{"[quota.pg]\nlimit = 10001\n",
             "2: quota.pg.limit: expected a number from 1 to 10000, found 10001"},
         Bad{pool_with("acquire_timeout = 30"),
@@ -344,27 +349,28 @@ TEST(OthersWords, AreAllForKeysThatThereAre) {
 
 INSTANTIATE_TEST_SUITE_P(
     Planned, ABadConfiguration,
-    testing::Values(Bad{"[quota.pg]\nlimit = 3\nleave = 2\n",
-                        "3: quota.pg.leave: this version of weir does not support it yet"},
-                    Bad{pool_with("policy = \"adaptive.lua\""),
-                        "4: pool.main.policy: this version of weir does not support it yet"},
-                    Bad{pool_with("[pool.main.policy_params]\nheadroom = 1.5"),
-                        "4: pool.main.policy_params: this version of weir does not support it yet"},
-                    Bad{pool_with("handover = \"live\""),
-                        "4: pool.main.handover: this version of weir does not support it yet"},
-                    Bad{pool_with("reserve = 5"),
-                        "4: pool.main.reserve: this version of weir does not support it yet"},
-                    Bad{pool_with("reserve_after = \"1s\""),
-                        "4: pool.main.reserve_after: this version of weir does not support it yet"},
-                    Bad{pool_with("order = \"lifo\""),
-                        "4: pool.main.order: this version of weir does not support it yet"},
-                    Bad{pool_with("class = \"auth\""),
-                        "4: pool.main.class: this version of weir does not support it yet"},
-                    Bad{pool_with("capture_stack = true"),
-                        "4: pool.main.capture_stack: this version of weir does not support it yet"},
-                    Bad{pool_with("on_connect_error = \"close\""),
-                        "4: pool.main.on_connect_error: this version of weir does not support it "
-                        "yet"}));
+    testing::Values(
+        Bad{"[quota.pg]\nlimit = 3\nleave = 2\n",
+            "3: quota.pg.leave: expected it beside limit = \"auto\" only, found limit = 3"},
+        Bad{pool_with("policy = \"adaptive.lua\""),
+            "4: pool.main.policy: this version of weir does not support it yet"},
+        Bad{pool_with("[pool.main.policy_params]\nheadroom = 1.5"),
+            "4: pool.main.policy_params: this version of weir does not support it yet"},
+        Bad{pool_with("handover = \"live\""),
+            "4: pool.main.handover: this version of weir does not support it yet"},
+        Bad{pool_with("reserve = 5"),
+            "4: pool.main.reserve: this version of weir does not support it yet"},
+        Bad{pool_with("reserve_after = \"1s\""),
+            "4: pool.main.reserve_after: this version of weir does not support it yet"},
+        Bad{pool_with("order = \"lifo\""),
+            "4: pool.main.order: this version of weir does not support it yet"},
+        Bad{pool_with("class = \"auth\""),
+            "4: pool.main.class: this version of weir does not support it yet"},
+        Bad{pool_with("capture_stack = true"),
+            "4: pool.main.capture_stack: this version of weir does not support it yet"},
+        Bad{pool_with("on_connect_error = \"close\""),
+            "4: pool.main.on_connect_error: this version of weir does not support it "
+            "yet"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Contradictions, ABadConfiguration,
@@ -381,6 +387,9 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[quota.pg]\nlimit = 8\n[quota.other]\nlimit = 8\n" + pool_with("quota = \"pgs\""),
             "8: pool.main.quota: expected the name of a quota, found \"pgs\"; the nearest one "
             "is \"pg\""},
+        Bad{"[quota.pg]\nlimit = \"auto\"\n" + pool_with(""),
+            "2: quota.pg.limit: expected a number, for no pool draws on this quota, found "
+            "\"auto\""},
         Bad{pool_with("quota = \"pg\""),
             "4: pool.main.quota: expected the name of a quota, found \"pg\"; there is no "
             "[quota.NAME] section"}));
