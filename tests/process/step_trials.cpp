@@ -9,9 +9,8 @@
 namespace weir::test {
 namespace {
 
-constexpr std::uint32_t kUsualTrials = 20;
-// Scans are deeds as well, one for each word: of very many, some do unless all are asked for.
-constexpr std::size_t kMostDeeds = 150;
+// So many instructions without a deed are loops over memory of its own: where they end is far.
+constexpr std::uint32_t kMostSteps = 4000;
 
 const char* asked(const char* variable) {
   return std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): one thread
@@ -22,25 +21,36 @@ std::uint32_t number(const char* text, std::uint32_t otherwise) {
   return value > 0 ? static_cast<std::uint32_t>(value) : otherwise;
 }
 
-std::uint32_t stride_for(std::uint32_t instructions) {
+std::uint32_t stride_for(std::uint32_t instructions, std::uint32_t usual_trials) {
   if (const std::uint32_t stride = number(asked("WEIR_STEP_STRIDE"), 0); stride > 0) return stride;
   // Odd, so that a loop of even length does not hide every other instruction.
-  return (instructions / number(asked("WEIR_STEP_TRIALS"), kUsualTrials)) | 1u;
+  return (instructions / number(asked("WEIR_STEP_TRIALS"), usual_trials)) | 1u;
 }
 
-std::vector<Point> points_of(const Survey& survey, std::uint32_t stride) {
+}  // namespace
+
+bool wants_every_instruction() { return number(asked("WEIR_STEP_STRIDE"), 0) > 0; }
+
+namespace {
+
+std::vector<Point> points_of(const Survey& survey, std::uint32_t stride, std::uint32_t most_deeds) {
   if (const char* const only = asked("WEIR_STEP_AT"); only != nullptr) {
     const char* const colon = std::strchr(only, ':');
     return {{number(only, 0), colon == nullptr ? 0 : number(colon + 1, 0)}};
   }
   std::vector<Point> points;
-  const std::size_t deed_stride = stride == 1 ? 1 : survey.deeds.size() / kMostDeeds + 1;
+  const std::size_t deed_stride =
+      wants_every_instruction() ? 1 : survey.deeds.size() / most_deeds + 1;
   for (std::size_t deed = 1; deed <= survey.deeds.size(); deed += deed_stride) {
-    points.push_back({static_cast<std::uint32_t>(deed), 0});
+    const auto number_of_it = static_cast<std::uint32_t>(deed);
+    points.push_back({number_of_it, 0});
+    // How many instructions follow is not known: somewhere behind it.
+    if (survey.instructions == 0) points.push_back({number_of_it, number_of_it * 7919 % 499 + 1});
   }
   for (std::uint32_t n = std::max(1u, stride / 2); n <= survey.instructions; n += stride) {
     const Point point = survey.after(n);
-    if (point.steps > 0) points.push_back(point);
+    const bool is_far = point.steps > kMostSteps && !wants_every_instruction();
+    if (point.steps > 0 && !is_far) points.push_back(point);
   }
   return points;
 }
@@ -53,7 +63,7 @@ StepReport run_trials(const StepScenario& scenario) {
   StepReport report;
   report.instructions = survey.instructions;
   report.deeds = static_cast<std::uint32_t>(survey.deeds.size());
-  report.stride = stride_for(survey.instructions);
+  report.stride = stride_for(survey.instructions, scenario.usual_trials);
   const auto try_at = [&](Point point, Fate fate) {
     if (scenario.has_failed()) return;
     const Trial trial = scenario.try_at(point, fate);
@@ -68,9 +78,9 @@ StepReport run_trials(const StepScenario& scenario) {
                 scenario.name.c_str(), fate == Fate::kKilled ? "killed" : "stopped", point.deed,
                 report.deeds, point.steps, point.deed, point.steps);
   };
-  for (const Point point : points_of(survey, report.stride)) {
+  for (const Point point : points_of(survey, report.stride, scenario.most_deeds)) {
     try_at(point, Fate::kKilled);
-    if (scenario.stops) try_at(point, Fate::kStopped);
+    try_at(point, Fate::kStopped);
   }
   report.seconds = static_cast<double>(monotonic_ns() - began) / 1e9;
   std::printf(

@@ -5,10 +5,12 @@
 // (stepped_worker.h). Then a worker is killed, and in another trial left standing for a while:
 //   - right before each of its deeds: all the points that others can tell apart (before each second
 //     or third of them where there are hundreds, unless all instructions are asked for);
-//   - after its n-th, 2n-th ... instruction, which puts that to the proof.
+//   - after its n-th, 2n-th ... instruction, which puts that to the proof; where only deeds were
+//     surveyed, at some instruction behind each deed that is tried.
 // The environment may say how many:
 //   WEIR_STEP_STRIDE=n  each n-th instruction; 1: every one
-//   WEIR_STEP_TRIALS=n  about n instructions, evenly spread, if there is no stride; 20 unless set
+//   WEIR_STEP_TRIALS=n  about n instructions, evenly spread, if there is no stride;
+//                       usual_trials unless set
 //   WEIR_STEP_AT=i[:n]  before deed i, or n instructions behind it, alone: to see a failure again
 // Threads: one.
 #pragma once
@@ -37,11 +39,17 @@ struct StepReport {
 /// What a trial needs of the scenario.
 struct StepScenario {
   std::string name;
-  bool stops = true;  // whether to leave it standing as well
+  // Scans are deeds as well, one for each word: of more than these each second, third ... is tried,
+  // unless every instruction is asked for.
+  std::uint32_t most_deeds = 150;
+  std::uint32_t usual_trials = 20;
   std::function<Survey()> survey;
   std::function<Trial(Point, Fate)> try_at;
   std::function<bool()> has_failed;
 };
+
+/// Whether every instruction is asked for: then what takes long takes it.
+[[nodiscard]] bool wants_every_instruction();
 
 /// All trials, or those up to the first failure. Prints a line for the scenario, and one that says
 /// how to see a failure again.

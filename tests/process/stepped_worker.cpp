@@ -23,7 +23,7 @@ namespace weir::test {
 struct SteppedWorker::Board {
   static constexpr std::uint32_t kMostDeeds = 1U << 18;
 
-  std::atomic<bool> surveys{false}, reached{false}, through{false};
+  std::atomic<bool> surveys{false}, counts_steps{false}, reached{false}, through{false};
   Point point{};
   Fate fate = Fate::kKilled;
   std::uint32_t instructions = 0;
@@ -40,10 +40,11 @@ using Board = SteppedWorker::Board;
 constexpr greg_t kTrapFlag = 0x100;
 
 enum class Pace {
-  kFree,    // at full speed, and nobody counts
-  kToDeed,  // from deed to deed
-  kStep,    // instruction by instruction
-  kSurvey,  // the same, with an eye on the deeds
+  kFree,         // at full speed, and nobody counts
+  kToDeed,       // from deed to deed
+  kStep,         // instruction by instruction
+  kSurveyDeeds,  // from deed to deed, to the end
+  kSurvey,       // instruction by instruction, with an eye on the deeds
 };
 
 // The child's own; handlers have nothing else to find it by.
@@ -106,7 +107,7 @@ void meet_fate() {
 // Before a deed of the thread that is led.
 void count_deed() {
   const Point& point = led.board->point;
-  if (led.pace == Pace::kSurvey) {
+  if (led.pace == Pace::kSurvey || led.pace == Pace::kSurveyDeeds) {
     if (led.deeds < Board::kMostDeeds) led.board->deeds[led.deeds] = led.steps;
     ++led.deeds;
   } else if (led.pace == Pace::kToDeed && ++led.deeds == point.deed) {
@@ -128,7 +129,24 @@ greg_t& flags_of(void* context) {
   return static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_EFL];
 }
 
-bool guards_memory() { return led.pace == Pace::kToDeed || led.pace == Pace::kSurvey; }
+bool is_stepping() { return led.pace == Pace::kStep || led.pace == Pace::kSurvey; }
+bool guards_memory() { return led.pace != Pace::kFree && led.pace != Pace::kStep; }
+
+// Who begins without the segment has it as soon as it has mapped it, and not any more once it has
+// unmapped it.
+void watch_mapping(const greg_t* registers, greg_t number, greg_t result) {
+  const auto bytes = static_cast<std::size_t>(registers[REG_RSI]);
+  if (number == SYS_mmap && led.size == 0 && result > 0) {
+    const bool is_segment = (registers[REG_RDX] & PROT_WRITE) != 0 &&
+                            (registers[REG_R10] & MAP_SHARED) != 0 &&
+                            (registers[REG_R10] & MAP_ANONYMOUS) == 0;
+    if (!is_segment) return;
+    led.begin = reinterpret_cast<std::byte*>(result);  // NOLINT(performance-no-int-to-ptr)
+    led.size = bytes;
+  } else if (number == SYS_munmap && registers[REG_RDI] == reinterpret_cast<greg_t>(led.begin)) {
+    led.size = 0;
+  }
+}
 
 // ---- handlers -------------------------------------------------------------------------------
 
@@ -146,9 +164,9 @@ void before_access(int /*signal*/, siginfo_t* info, void* context) {
 }
 
 void after_instruction(int /*signal*/, siginfo_t* /*info*/, void* context) {
-  if (led.pace == Pace::kStep || led.pace == Pace::kSurvey) count_step();
+  if (is_stepping()) count_step();
   if (guards_memory()) protect(PROT_NONE);
-  if (led.pace == Pace::kFree || led.pace == Pace::kToDeed) flags_of(context) &= ~kTrapFlag;
+  if (!is_stepping()) flags_of(context) &= ~kTrapFlag;
 }
 
 void instead_of_syscall(int /*signal*/, siginfo_t* /*info*/, void* context) {
@@ -158,10 +176,12 @@ void instead_of_syscall(int /*signal*/, siginfo_t* /*info*/, void* context) {
     count_deed();
     if (guards_memory()) protect(PROT_READ | PROT_WRITE);
   }
-  registers[REG_RAX] = weir_step_syscall(registers[REG_RAX], registers[REG_RDI], registers[REG_RSI],
-                                         registers[REG_RDX], registers[REG_R10], registers[REG_R8],
-                                         registers[REG_R9]);
+  const greg_t number = registers[REG_RAX];
+  registers[REG_RAX] =
+      weir_step_syscall(number, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX],
+                        registers[REG_R10], registers[REG_R8], registers[REG_R9]);
   if (!is_led) return;
+  watch_mapping(registers, number, registers[REG_RAX]);
   if (guards_memory()) protect(PROT_NONE);
   if (led.pace == Pace::kStep) registers[REG_EFL] |= kTrapFlag;
 }
@@ -231,12 +251,12 @@ void get_ready(Board& board, const SteppedWorker::Part& part) {
 void begin() {
   const Board& board = *led.board;
   if (board.surveys) {
-    led.pace = Pace::kSurvey;
+    led.pace = board.counts_steps ? Pace::kSurvey : Pace::kSurveyDeeds;
   } else {
     led.pace = board.point.deed == 0 ? Pace::kStep : Pace::kToDeed;
   }
   if (guards_memory()) protect(PROT_NONE);
-  if (led.pace != Pace::kToDeed) set_trap_flag();
+  if (is_stepping()) set_trap_flag();
 }
 
 void end() {
@@ -293,8 +313,9 @@ void SteppedWorker::start(Point point, Fate fate) {
   child_.resume();
 }
 
-void SteppedWorker::start_survey() {
+void SteppedWorker::start_survey(bool counts_steps) {
   board_->surveys.store(true);
+  board_->counts_steps.store(counts_steps);
   child_.resume();
 }
 

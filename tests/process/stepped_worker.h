@@ -53,7 +53,8 @@ class SteppedWorker {
   struct Part {
     std::function<void()> prepare;  // at full speed
     std::function<void()> act;      // step by step
-    // Where the segment is mapped once it is prepared; empty: not yet.
+    // Where the segment is mapped once it is prepared; empty: not yet, it is the first file mapped
+    // for writing.
     std::function<std::span<std::byte>()> memory = [] { return std::span<std::byte>(); };
     // Off: accesses do not count, and system calls do not either: single-stepped all the way.
     bool deeds = true;
@@ -67,8 +68,9 @@ class SteppedWorker {
 
   /// Lets it run `act` up to `point`, where `fate` waits for it. Returns at once.
   void start(Point point, Fate fate);
-  /// Lets it run all of `act`, and takes notes. Returns at once.
-  void start_survey();
+  /// Lets it run all of `act`, and takes notes. Returns at once. Without `counts_steps` only the
+  /// deeds are counted, and quickly.
+  void start_survey(bool counts_steps = true);
   /// REQUIRES: start_survey(), and is_through().
   [[nodiscard]] Survey survey() const;
 
