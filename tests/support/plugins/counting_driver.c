@@ -3,8 +3,8 @@
  * counts them all, and needs no database.
  *
  * DSN: counting://<folder>, where the server's two sockets are. A session's name, and its token, is
- * the process that opened it and how many it had opened before. Sessions run nothing: reset, execute
- * and cancel have nothing to do. */
+ * the process that opened it and how many it had opened before. Sessions run nothing: reset,
+ * execute and cancel have nothing to do. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
