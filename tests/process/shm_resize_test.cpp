@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "access_step.h"
 #include "shm/admin.h"
 #include "shm/excess.h"
 #include "shm/in_force.h"
 #include "shm/permits.h"
+#include "stepped_worker.h"
 #include "support/room_user.h"
 #include "support/shm_world.h"
 #include "support/worker_process.h"
@@ -27,11 +27,11 @@ namespace weir::shm {
 namespace {
 
 using namespace std::chrono_literals;
-using test::AccessStep;
 using test::Fate;
 using test::RoomUser;
 using test::SharedCounter;
 using test::ShmWorld;
+using test::SteppedWorker;
 using test::WorkerProcess;
 
 constexpr std::uint32_t kMost = 12;
@@ -93,7 +93,7 @@ struct Town {
 
 class Resize : public ::testing::TestWithParam<bool> {};
 
-// ---- killed before each of its accesses in turn -------------------------------------------------
+// ---- killed before each of its deeds in turn ----------------------------------------------------
 
 struct Change {
   std::uint32_t from, to;
@@ -101,7 +101,7 @@ struct Change {
 };
 
 TEST_P(Resize, KilledAnywhereIsFinishedByWhoeverComesNext) {
-  if (!test::kAccessStepWorks) GTEST_SKIP() << "x86-64 without sanitizers only";
+  if (!test::kSteppingWorks) GTEST_SKIP() << "x86-64 without sanitizers only";
   for (const Change& change : {Change{4, 7, 2}, Change{7, 3, 6}, Change{5, 2, 1}}) {
     Town town(GetParam());
     const Segment& segment = town.world.segment();
@@ -113,9 +113,11 @@ TEST_P(Resize, KilledAnywhereIsFinishedByWhoeverComesNext) {
       for (int i = 0; i < change.held; ++i) {
         held.push_back(*take_room(town.pools[0], town.me->id()));
       }
-      AccessStep resizer(
-          segment, [] {}, [&] { WEIR_CHECK(set_limit(segment, "limit", change.to).ok()); });
-      midway = resizer.run_to(n, Fate::kKilled);
+      SteppedWorker resizer(
+          {.prepare = [] {},
+           .act = [&] { WEIR_CHECK(set_limit(segment, "limit", change.to).ok()); },
+           .memory = [&] { return test::memory_of(segment); }});
+      midway = resizer.run_to({.deed = n}, Fate::kKilled);
       resizer.kill();
 
       const std::uint32_t limit = town.limit();
@@ -137,7 +139,7 @@ TEST_P(Resize, KilledAnywhereIsFinishedByWhoeverComesNext) {
         leave_room(town.pools[0], town.me->id(), room.place, room.word);
       }
       EXPECT_TRUE(town.is_whole())
-          << "killed before access " << n << " of " << change.from << " to " << change.to;
+          << "killed before deed " << n << " of " << change.from << " to " << change.to;
     }
     EXPECT_GE(half_done, 1u);
   }

@@ -136,8 +136,8 @@ class KillStorm : public ::testing::TestWithParam<Storm> {
                    .waiters = 128,
                    .quotas = 4,
                    .pools = 4,
-                   .places = 2048,
-                   .permits = 1024,
+                   .places = 8192,
+                   .permits = 4096,
                    .stats_per_worker = 1,
                    .events_per_worker = 1}};
   std::unique_ptr<Membership> me_ = world_.join("judge");
