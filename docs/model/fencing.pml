@@ -7,7 +7,7 @@
  * What stands for what:
  *   is_dead, settle_dead, orphans   shm/liveness.cpp: is_certainly_dead; shm/reaper.cpp: settle_waiters, settle_places,
  *                                   settle_orphans, linger
- *   join                            shm/worker_table.cpp: Membership::join
+ *   join                            shm/worker_table.cpp: Membership::join (with free_waiters_of)
  *   lend, give_back, fence          core/pool/pool.cpp: acquire, is_open, put_back; core/pool/opening.cpp: finish_connect;
  *                                   core/pool/giving.cpp: start_closing; core/pool/keeper.cpp: once_a_second;
  *                                   core/pool/keeping.cpp: abandon_words, close_unowned, finish_close
@@ -21,8 +21,8 @@
  * Checked: never more sessions at the server than places; a place that C has is not touched by those that settle A's
  * words, nor C's row in line; when all is quiet nothing is lost, and every session is closed.
  *
- * STRANGERS is a known weakness, see README.md: a waiter word names a row and no generation, so C may grant a lease
- * to a caller of A's that got in line after A's row was settled.
+ * A waiter word names a row and no generation. That C never takes a waiter of A's for its own, and grants it a place
+ * of C's, takes both: A looks at its row in SETUP, and C frees what it finds in line of its row before it publishes itself.
  */
 #include "words.pml"
 
@@ -178,7 +178,14 @@ inline work(who) {
 /* In line and out of it again. */
 inline stand_in_line(who) {
   atomic { mine = WAITER(SETUP, 0, 0, INC(waiter[who-1])+1); waiter[who-1] = mine; if :: who == C -> c_in_line = true :: else fi };
-  d_step { if :: waiter[who-1] == mine -> mine = WAITER(WAITING, 0, 0, INC(mine)); waiter[who-1] = mine; ours = true
+#ifndef MUTANT_NO_LOOK_AT_ROW_IN_SETUP
+  if
+  :: row != LIVE(who) -> d_step { if :: waiter[who-1] == mine -> waiter[who-1] = WAITER(WAITS_NOT, 0, 0, INC(mine)+1) :: else fi };
+     assert(who == A); mine = 0
+  :: else
+  fi;
+#endif
+  d_step { if :: mine != 0 && waiter[who-1] == mine -> mine = WAITER(WAITING, 0, 0, INC(mine)); waiter[who-1] = mine; ours = true
               :: else -> ours = false fi };
   assert(ours || who == A);
   if
@@ -218,12 +225,30 @@ end: atomic { lock == NOBODY -> skip };
   atomic { lock == NOBODY -> lock = C };
   was = row;
   if :: IS_LIVE(was) -> settle_dead() :: else fi;
-  d_step { assert(!IS_LIVE(row)); was = 0; row = LIVE(2) };
-  stand_in_line(C);
-#ifdef STRANGERS
-  /* A release of C's: the oldest waiter of its own row is granted the place. */
-  if :: WSTATE(waiter[0]) == WAITING -> assert(false) :: else fi;
+  assert(!IS_LIVE(row));
+#ifndef MUTANT_JOINS_BESIDE_STRANGERS
+  k = 0;
+  do
+  :: k < 2 ->
+     ww = waiter[k];
+     if
+     :: WSTATE(ww) != WAITS_NOT ->
+#ifdef MUTANT_STRANGER_TRIED_ONCE
+        d_step { if :: waiter[k] == ww -> waiter[k] = WAITER(WAITS_NOT, 0, 0, INC(ww)+1) :: else fi; k++ }
+#else
+        /* again, if it has become WAITING meanwhile */
+        d_step { if :: waiter[k] == ww -> waiter[k] = WAITER(WAITS_NOT, 0, 0, INC(ww)+1); k++ :: else fi }
 #endif
+     :: else -> k++
+     fi
+  :: else -> break
+  od;
+  atomic { k = 0; ww = 0 };
+#endif
+  d_step { was = 0; row = LIVE(2) };
+  stand_in_line(C);
+  /* A release of C's looks for the oldest waiter of its own row: that is never one of A's. */
+  assert(WSTATE(waiter[0]) != WAITING);
   work(C)
 }
 
@@ -240,12 +265,12 @@ end: do
   od
 }
 
-/* Who was killed in line after its row was settled leaves a word that nobody frees until the row's next worker goes. */
 proctype quiet() {
 end: timeout ->
   assert(STATE(place) == FREE);
   assert(sessions == 0);
-  assert(WSTATE(waiter[0]) == WAITS_NOT || killed);
+  /* who was killed in SETUP after all that is seen to when the row changes hands once more */
+  assert(WSTATE(waiter[0]) == WAITS_NOT || killed && WSTATE(waiter[0]) == SETUP);
   assert(WSTATE(waiter[1]) == WAITS_NOT)
 }
 
