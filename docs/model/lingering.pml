@@ -21,7 +21,7 @@
  * still there), seen against its limit. IDLE and USED are one state. To make a session end (cancel_token) is the
  * server's own doing here: at any time.
  *
- * Checked: never more sessions open at the server than places; one session per occupation; when all is quiet no session is
+ * Checked: never more sessions open at the server than places; a place is settled only when its session is gone; one session per occupation; when all is quiet no session is
  * left and each place is free; a living worker's steps on its place succeed.
  */
 #include "words.pml"
@@ -37,6 +37,11 @@
 #endif
 #ifndef OPENS            /* sessions that each worker opens */
 #define OPENS 1
+#endif
+#ifdef ONE_REAPS         /* worker 1 opens nothing: it reaps and settles */
+#define OPENER(me) ((me) != 1)
+#else
+#define OPENER(me) true
 #endif
 #define IDS 4            /* occupations of one place, counted from 1 */
 
@@ -179,7 +184,7 @@ inline settle(p) {
 #ifdef MUTANT_SETTLED_BY_STORE
   place[p] = TO_FREE(w)
 #else
-  d_step { if :: place[p] == w -> place[p] = TO_FREE(w) :: else fi }
+  d_step { if :: place[p] == w -> assert(S(p, OCC(w)) == NOTHING); place[p] = TO_FREE(w) :: else fi }
 #endif
 }
 
@@ -215,7 +220,7 @@ proctype worker(byte me) {
   int w;
   {
 end: do
-    :: opens < OPENS -> opens++; open_and_close(); finished[me] = (opens == OPENS)
+    :: opens < OPENS && OPENER(me) -> opens++; open_and_close(); finished[me] = (opens == OPENS)
     :: DEAD_ROW(0) -> reap(0)
     :: DEAD_ROW(1) -> reap(1)
 #if WORKERS > 2
