@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "shm/futex.h"
+#include "shm/turns.h"
 
 namespace weir::shm {
 namespace {
@@ -85,6 +86,15 @@ void wake_all_waiters(const Segment& segment, WorkerId self) {
   }
 }
 
+void free_waiters_of(const Segment& segment, std::uint32_t row) {
+  for (WaiterRow& waiter : segment.waiters()) {
+    std::uint64_t raw = waiter.word.load();
+    while (WaiterWord(raw).state() != WaiterState::kFree && WaiterWord(raw).owner_row() == row) {
+      if (waiter.word.compare_exchange_strong(raw, WaiterWord(raw).to_free().raw())) break;
+    }
+  }
+}
+
 std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline deadline,
                                     std::string_view label, std::uint32_t most) {
   const Segment& segment = pool.segment();
@@ -121,9 +131,16 @@ std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline
   cell.futex.store(0);
   cell.ticket.store(pool.row().ticket.fetch_add(1), std::memory_order_relaxed);
 
-  // 3. in line; 4. then say so: a releaser that misses the flag has freed its place before, where
-  // the caller's match finds it.
+  // 3. is our row still ours? Else its next worker, who freed what it found of the row before it
+  // published itself, would take us for a caller of its own.
   std::uint64_t expected = setup.raw();
+  if (!is_in_its_row(segment, self.row, self.gen)) {
+    cell.word.compare_exchange_strong(expected, setup.to_free().raw());
+    return std::nullopt;
+  }
+
+  // 4. in line; 5. then say so: a releaser that misses the flag has freed its place before, where
+  // the caller's match finds it.
   if (!cell.word.compare_exchange_strong(expected, setup.to(WaiterState::kWaiting, 0).raw())) {
     return std::nullopt;  // somebody believes that this worker is dead: it is about to fence itself
   }

@@ -48,13 +48,17 @@ bool grant(const PoolRef& pool, const Candidate& who, PlaceIndex place);
 void wake_waiter(const Segment& segment, std::uint32_t row);
 /// Wakes everybody who waits for this pool in this worker (closing, fencing).
 void wake_all_waiters(const Segment& segment, WorkerId self);
+/// Frees every waiter row that names worker row `row`. REQUIRES: the caller holds the byte of that
+/// row and has not published itself in it: whoever is in line under its number is believed dead,
+/// and gets in line no more.
+void free_waiters_of(const Segment& segment, std::uint32_t row);
 
 /// One's own row in the line, from enter() to leave().
 class Waiter {
  public:
   /// Gets in line, visible to givers: SETUP, ticket, WAITING, demand. nullopt if the line is full,
-  /// or holds `most` of this pool already (0: no such limit). The caller then matches, before it
-  /// sleeps.
+  /// or holds `most` of this pool already (0: no such limit), or this worker is believed dead. The
+  /// caller then matches, before it sleeps.
   static std::optional<Waiter> enter(const PoolRef& pool, WorkerId self, Deadline deadline,
                                      std::string_view label, std::uint32_t most);
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "shm/futex.h"
+#include "shm/line.h"
 #include "shm/reaper.h"
 
 namespace weir::shm {
@@ -26,7 +27,10 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
       seen = WorkerWord(rows[i].word.load());
       if (seen.state() == WorkerState::kLive) continue;  // ~LifeLock unlocks
     }
-    // 4. FREE(g) -> LIVE(g + 1). A death before this leaves nothing; after it, a dead worker.
+    // 4. a predecessor that lives and is believed dead may have got in line after its words were
+    // settled; under our number it would look like a caller of ours.
+    free_waiters_of(segment, i);
+    // 5. FREE(g) -> LIVE(g + 1). A death before this leaves nothing; after it, a dead worker.
     const WorkerId id{i, seen.gen() + 1};
     rows[i].pid.store(static_cast<std::uint32_t>(getpid()));
     rows[i].joined_ns.store(monotonic_ns());

@@ -171,6 +171,34 @@ TEST_F(Reaping, OfTheNextGenerationsWaitersIsNotForTheSlow) {
   EXPECT_EQ(waiter.word().state(), WaiterState::kWaiting);
 }
 
+// A worker that lost its lock and has not noticed: no caller of its may pass for one of the next
+// worker in its row, who would grant it a place of its own.
+TEST_F(Reaping, LetsNobodyInLineUnderARowThatIsNotItsOwnAnyMore) {
+  const WorkerId believed_dead = dying_->id();
+  test::die(dying_);
+  (void)reap_now();
+  const auto enter_late = [&] {
+    return Waiter::enter(pool_, believed_dead, Deadline::never(), "late", 0);
+  };
+  EXPECT_FALSE(enter_late());
+  const auto next = world_.join();
+  ASSERT_EQ(next->id().row, believed_dead.row);
+  EXPECT_FALSE(enter_late());
+  EXPECT_FALSE(look_at_line(pool_, next->id()).oldest_own);
+}
+
+TEST_F(Reaping, IsMadeUpForByTheNextInTheRowWhereSomebodyGotInLineAfterIt) {
+  // Between its look at the row and its word in line the row was settled: as if it stood there.
+  const std::uint32_t row = dying_->id().row;
+  test::die(dying_);
+  (void)reap_now();
+  Word& word = world_.segment().waiters()[0].word;
+  word.store(WaiterWord(WaiterState::kWaiting, row, 0, 7).raw());
+  const auto next = world_.join();
+  ASSERT_EQ(next->id().row, row);
+  EXPECT_EQ(WaiterWord(word.load()).state(), WaiterState::kFree);
+}
+
 TEST_F(Reaping, HappensOncePerPeriodOnTheWholeMachine) {
   const std::uint64_t now = monotonic_ns();
   world_.segment().header().last_reap_ns.store(now);
