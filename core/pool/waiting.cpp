@@ -52,6 +52,7 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
   std::optional<Waiter> entered =
       Waiter::enter(ref(), self(), request.deadline, request.label, config_.max_waiting);
   if (!entered) {
+    WEIR_TRY(is_open());  // or this worker is believed dead
     book_.add(shm::Counter::kTooManyWaiters);
     return not_available(Code::kTooManyWaiters, request, started_ns, "the line is full");
   }

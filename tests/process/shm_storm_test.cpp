@@ -5,7 +5,7 @@
 // outlive their clients a little. Each worker does what a pool and its keeper do, on the segment
 // alone: it gives a place back only when the server has let go, and settles what lingers only when
 // the server says that the session is gone. WEIR_STORM_SECONDS makes each storm longer than the
-// usual second.
+// usual two seconds.
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -46,6 +46,8 @@ struct Storm {
 
 std::ostream& operator<<(std::ostream& out, const Storm& storm) { return out << storm.name; }
 
+constexpr int kFewestKills = 50;
+
 void pause_for(Nanos duration) {
   const timespec time{0, static_cast<long>(duration.count())};
   nanosleep(&time, nullptr);
@@ -53,7 +55,7 @@ void pause_for(Nanos duration) {
 
 Nanos storm_length() {
   const char* seconds = std::getenv("WEIR_STORM_SECONDS");  // NOLINT(concurrency-mt-unsafe)
-  return seconds == nullptr ? Nanos(1s) : Nanos(std::chrono::seconds(std::atoi(seconds)));
+  return seconds == nullptr ? Nanos(2s) : Nanos(std::chrono::seconds(std::atoi(seconds)));
 }
 
 class KillStorm : public ::testing::TestWithParam<Storm> {
@@ -158,7 +160,7 @@ TEST_P(KillStorm, NeverExceedsTheQuotaAndLosesNothing) {
   std::minstd_rand random(7);
   const Deadline end = Deadline::after(storm_length());
   int kills = 0;
-  while (!end.passed(monotonic_ns())) {
+  while (!end.passed(monotonic_ns()) || kills < kFewestKills) {  // a busy machine kills slowly
     pause_for(Nanos(random() % 5'000'000));
     WorkerProcess& victim = workers[random() % workers.size()];
     if (random() % 8 == 0) {
@@ -187,7 +189,6 @@ TEST_P(KillStorm, NeverExceedsTheQuotaAndLosesNothing) {
   EXPECT_EQ(stuck_.value(), 0u);
   EXPECT_EQ(robbed_.value(), 0u);
   EXPECT_TRUE(world_.segment().usable().ok());
-  EXPECT_GT(kills, 50);
   EXPECT_GT(used_.value(), 100u);
   std::printf("kills %d, connections %u, most open %u, questions %u\n", kills,
               server_.tally().accepted.load(), server_.tally().most_open.load(),
