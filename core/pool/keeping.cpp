@@ -394,7 +394,7 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
     // What is in use every second is looked at when it is lent and given back.
     const std::uint64_t since = ref().info(place).since_ns.load(std::memory_order_relaxed);
     if (now_ns < since + kSecond && !word.retire() && !is_closed()) continue;
-    if (!move(place, PlaceState::kIdle, PlaceState::kUsed)) continue;
+    if (!take_idle_or_retiring(place)) continue;
     const Slot& slot = slots_[place];
     policy::ConnectionView connection;
     connection.age_ms = ms_since(slot.opened_ns);

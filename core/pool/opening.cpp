@@ -76,6 +76,17 @@ Status Pool::breaker_says() const {
                                         std::to_string(retry_at_ms - now_ms) + " ms");
 }
 
+// Whether nobody in this worker has anything in the slot of an empty place. Somebody has where the
+// place was settled over our head, and while it is lent or worked with its connection stays.
+bool Pool::is_vacant(PlaceIndex place) {
+  const Slot& slot = slots_[place];
+  if (!slot.in_hands.load() && slot.serial.load() % 2 == 0 && !slot.connection.is_open()) {
+    return true;
+  }
+  wake_keeper();  // it fences this worker, if it was believed dead
+  return false;
+}
+
 // An empty place, its permit and a turn, for a caller that nobody in line comes before; nullopt if
 // any is missing, or somebody waits.
 std::optional<Pool::Opening> Pool::take_opening() {
@@ -85,8 +96,9 @@ std::optional<Pool::Opening> Pool::take_opening() {
   if (at_worker_cap()) return std::nullopt;
   const std::optional<shm::Room> room = shm::take_room(ref(), self());
   if (!room) return std::nullopt;
-  const std::optional<shm::Turn> turn =
-      above_worker_cap() ? std::nullopt : shm::take_turn(ref(), self(), monotonic_ns());
+  const std::optional<shm::Turn> turn = above_worker_cap() || !is_vacant(room->place)
+                                            ? std::nullopt
+                                            : shm::take_turn(ref(), self(), monotonic_ns());
   if (turn) return Opening{*room, *turn};
   shm::leave_room(ref(), self(), room->place, room->word);
   return std::nullopt;

@@ -96,6 +96,17 @@ bool Pool::move(PlaceIndex place, PlaceState from, PlaceState to) {
   return false;
 }
 
+// The same for one that is flagged to retire as well, which is never lent.
+bool Pool::take_idle_or_retiring(PlaceIndex place) {
+  return move(place, PlaceState::kIdle, PlaceState::kUsed) && is_to_be_lent(place);
+}
+
+void Pool::poison_by(PlaceIndex place) const {
+  parts_.segment.poison("place " + std::to_string(place) + " of pool " + config_.name +
+                        " is free to be lent as the segment says, and lent or not open as its "
+                        "worker knows");
+}
+
 PlaceIndex Pool::take_any_idle() {
   for (PlaceIndex i = 0; i < ref().capacity(); ++i) {
     // A look first: it costs less than a compare-and-swap that fails.

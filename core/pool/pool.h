@@ -168,11 +168,25 @@ class Pool {
   // processor waits for that.
   static constexpr PlaceIndex kNoPlace = shm::kNone;
 
+  // Whether there is a connection, lent to nobody. It must be so where the segment says that the
+  // place is idle; else the segment is broken, which this says to everybody. REQUIRES: the place is
+  // USED by us, and ours to lend.
+  bool is_to_be_lent(PlaceIndex place) {
+    const Slot& slot = slots_[place];
+    const bool is_nobodys = slot.serial.load(std::memory_order_relaxed) % 2 == 0;
+    if (is_nobodys && slot.native != nullptr) [[likely]]
+      return true;
+    poison_by(place);
+    return false;
+  }
+  void poison_by(PlaceIndex place) const;
   // IDLE -> USED; false if the place is not idle and ours.
   bool take_idle_at(PlaceIndex place) {
     std::uint64_t idle = slots_[place].idle_word.load(std::memory_order_relaxed);
-    return idle != 0 && cell(place).compare_exchange_strong(idle, idle + kIdleToUsed);
+    return idle != 0 && cell(place).compare_exchange_strong(idle, idle + kIdleToUsed) &&
+           is_to_be_lent(place);
   }
+  bool take_idle_or_retiring(PlaceIndex place);
   // Zero is told apart: the two clocks that stamps come from differ by a few milliseconds.
   [[nodiscard]] bool needs_check(const Slot& slot, std::uint64_t now_ns) const {
     if (is_expired(slot, now_ns) || validate_after_ns_ == 0) return true;
@@ -237,6 +251,7 @@ class Pool {
   bool ring_idle_of(const shm::PoolRef& pool, bool everybody) const;
 
   // -- waiting.cpp
+  [[nodiscard]] Status is_granted(PlaceIndex place) const;
   Result<Loan> wait_in_line(const Request& request, std::uint64_t started_ns);
   void tick();
 
@@ -245,6 +260,7 @@ class Pool {
     shm::Room room;
     shm::Turn turn;
   };
+  [[nodiscard]] bool is_vacant(PlaceIndex place);
   std::optional<Opening> take_opening();
   [[nodiscard]] std::uint32_t own_places() const;
   [[nodiscard]] bool at_worker_cap() const;

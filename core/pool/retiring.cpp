@@ -24,9 +24,7 @@ void Pool::retire_excess(bool once_a_second) {
       if (!word.belongs_to(self())) continue;
       if (!word.retire() && !shm::is_excess(ref(), place, word.occ())) continue;
       flagged = true;
-      if (word.state() != PlaceState::kIdle || !move(place, PlaceState::kIdle, PlaceState::kUsed)) {
-        continue;
-      }
+      if (word.state() != PlaceState::kIdle || !take_idle_or_retiring(place)) continue;
       start_closing(place, PlaceState::kUsed);
       ++flagged_idle;
     }

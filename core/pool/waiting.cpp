@@ -48,6 +48,16 @@ void Pool::tick() {
   serve_idle();
 }
 
+// Whether what a waiter was granted is still ours to lend: not if this worker was believed dead
+// meanwhile, and the place settled.
+Status Pool::is_granted(PlaceIndex place) const {
+  const PlaceWord word(cell(place).load());
+  if (is_valid() && word.state() == PlaceState::kUsed && word.belongs_to(self())) return Status();
+  wake_keeper();  // it fences this worker, if that is so
+  return Status(Code::kNotOpen,
+                "pool " + config_.name + ": what this caller was given was taken away; try again");
+}
+
 Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns) {
   std::optional<Waiter> entered =
       Waiter::enter(ref(), self(), request.deadline, request.label, config_.max_waiting);
@@ -92,10 +102,10 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
       // The connection is ours: the grant was the handing over, whatever the clock says.
       const std::optional<PlaceIndex> place = ref().local(seen.what());
       if (!waiter.leave(seen)) continue;
-      if (!place) {
+      if (place) WEIR_TRY(is_granted(*place));
+      if (!place)
         parts_.segment.poison("a waiter was granted place " + std::to_string(seen.what()));
-        return parts_.segment.usable();
-      }
+      if (!place || !is_to_be_lent(*place)) return parts_.segment.usable();
       got_it();
       return lend(*place, request.label);
     }
@@ -112,8 +122,9 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
       }
       const bool too_many = room && above_worker_cap();
       if (too_many) waiter.set_local_only(true);  // else it would be offered the next one
-      const std::optional<shm::Turn> turn =
-          room && !over && !too_many ? shm::take_turn(ref(), self(), now_ns) : std::nullopt;
+      const std::optional<shm::Turn> turn = room && !over && !too_many && is_vacant(room->place)
+                                                ? shm::take_turn(ref(), self(), now_ns)
+                                                : std::nullopt;
       if (turn) {
         // Ours and a turn to connect: out of the line. Only we leave CLAIMED.
         waiter.leave(seen);
