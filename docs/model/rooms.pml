@@ -68,6 +68,7 @@
 #ifndef ROUNDS
 #define ROUNDS 1
 #endif
+#define PASSES 3        /* over the pools of a quota; the code's kMatchPasses is 16 */
 #ifdef SPLIT
 #define AT_ONCE
 #else
@@ -94,7 +95,7 @@ bool followed[WORKERS];    /* the claim on this waiter will be followed by an of
 bool finished[WORKERS];        /* its rounds are over */
 byte kills, stops, rushes; /* what has been used up */
 byte ahead[WORKERS];       /* who was in line of the same pool, with an earlier ticket, when this one got in line */
-bool harmed;               /* somebody was killed or stopped */
+bool harmed;               /* somebody was killed or stopped, or the passes over a quota's pools were used up */
 
 #define ACTS(w) (!dead[w] && !stopped[w])
 #define MINE(s) (PLACE(OPENING, me, 1, 0))
@@ -243,7 +244,7 @@ inline return_permit(s, occ) {
 inline occupy(pool, s, w) {
   d_step { s = (pool)*PLACES;
     do :: s < (pool)*PLACES + PLACES && STATE(place[s]) == FREE ->
-          w = TO_OCCUPIED(place[s], me, 1); place[s] = w; assert(OCC(w) > 0); break
+          w = TO_OCCUPIED(place[s], me, 1); place[s] = w; assert(OCC(w) > 0 || OCCS == 8); break
        :: s < (pool)*PLACES + PLACES && STATE(place[s]) != FREE -> s++
        :: else -> s = NONE; break od; i = 0 }
 }
@@ -363,9 +364,12 @@ inline match(pool) {
 #ifdef MUTANT_ONE_PASS
      break
 #else
-     if :: hid -> hid = false :: else -> break fi
+     if :: !hid -> break
+        :: hid && passes < PASSES -> passes++; hid = false
+        :: else -> harmed = true; hid = false; break   /* kMatchPasses: ticks find what is left */
+     fi
 #endif
-  od
+  od; passes = 0
 #else
   match_one(pool)
 #endif
@@ -532,7 +536,7 @@ bool in_line[WORKERS];
 #endif
 
 proctype worker(byte me) {
-  byte s = NONE, ms = NONE, oldest = NONE, mate = NONE, i, j, n, r, rounds, early, turn_of;
+  byte s = NONE, ms = NONE, oldest = NONE, mate = NONE, i, j, n, r, rounds, early, turn_of, passes;
   int w, mw, rw, pw, at, seen, mine;
   bool got, gave, hid, freed, over, wanted;
   {
@@ -634,7 +638,7 @@ out:   atomic { over = false; early = 0; finished[me] = rounds == ROUNDS }
   } UNTIL_HARMED;
   if
   :: stopped[me] -> end: false
-  :: else -> atomic { s=0; ms=0; oldest=0; mate=0; i=0; j=0; n=0; r=0; rounds=0; early=0; turn_of=0; w=0; mw=0; rw=0; pw=0;
+  :: else -> atomic { s=0; ms=0; oldest=0; mate=0; i=0; j=0; n=0; r=0; rounds=0; early=0; turn_of=0; passes=0; w=0; mw=0; rw=0; pw=0;
                       at=0; seen=0; mine=0; got=false; gave=false; hid=false; freed=false; over=false; wanted=false }
   fi
 }
@@ -682,7 +686,7 @@ end: do
 #if KILLS > 0
 #define KEEPER 1
 proctype keeper() {
-  byte me = WORKERS, ms = NONE, oldest = NONE, mate = NONE, i, j, n, r, turn_of;
+  byte me = WORKERS, ms = NONE, oldest = NONE, mate = NONE, i, j, n, r, turn_of, passes;
   int mw, rw, pw, at, seen;
   bool got, gave, hid, freed, wanted;
 end: do

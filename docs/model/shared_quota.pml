@@ -6,6 +6,8 @@
  * What stands for what, what is put more simply and what is checked: see rooms.pml. In addition: when all is
  * quiet no permit is held in vain, but for void ones, which who needs one frees.
  *
+ * `occ` wraps at 8 here, and a match gives up after 3 passes (16 in the code). Two workers: three are too many to search.
+ *
  * Void permits come about where a reaper frees an offer to a dead worker: the place is free, its permit still says HELD.
  */
 #define SHARED

@@ -1,8 +1,8 @@
 /* The words of the segment as numbers, and the one step that changes them. Included by the models.
  *
  * Stands for shm/words.h: same states, same fields, narrower. A word is one number, so that a
- * compare-and-swap compares all of it, as the processor does. `occ`, `gen` and `inc` are wide enough
- * never to wrap in any model (asserted where they grow).
+ * compare-and-swap compares all of it, as the processor does. `gen` and `inc` are wide enough
+ * never to wrap in any model, and `occ` in all but shared_quota.pml, where it wraps at 8.
  *
  * Steps: a load is one step, a compare-and-swap is one step. What one thread alone can see (SETUP, its own
  * variables) is folded into the step before it. All is sequentially consistent, as docs/shm-layout.md
@@ -26,11 +26,16 @@
 #define STATE(w) ((w)&15)
 #define IDX(w) (((w)>>4)&15)
 #define GEN(w) (((w)>>8)&63)
-#define OCC(w) (((w)>>14)&63)
+#ifdef SHARED            /* wraps: whoever finds no permit gives a place back, and tries again, without end */
+#define OCCS 8
+#else
+#define OCCS 64
+#endif
+#define OCC(w) (((w)>>14)&(OCCS-1))
 #define FLAG(w) ((w)&RETIRE)
 /* PlaceWord::to_free, PlaceWord::to_occupied, PlaceWord::to */
 #define TO_FREE(w) (PLACE((FLAG(w) -> RETIRED : FREE), 0, 0, OCC(w)))
-#define TO_OCCUPIED(w, idx, gen) (PLACE(OPENING, idx, gen, OCC(w)+1) | FLAG(w))
+#define TO_OCCUPIED(w, idx, gen) (PLACE(OPENING, idx, gen, (OCC(w)+1)&(OCCS-1)) | FLAG(w))
 #define TO(w, st, idx, gen) (PLACE(st, idx, gen, OCC(w)) | FLAG(w))
 
 /* permit: HELD(place, occ) or 0, free */
