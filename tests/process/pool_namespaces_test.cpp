@@ -17,13 +17,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Namespaces of one's own, in which mounts are seen here only. False: this user may not make them,
+/// or stands in a root that is no mount (chroot), whose mounts cannot be kept here.
+bool enter_namespaces() {
+  return unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET) == 0 &&
+         mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+}
+
 /// Runs `body` as the first process of PID, mount and network namespaces of its own, where `folder`
 /// is to be found under another path as well. `pid` becomes its pid as seen from outside.
 int contain(const std::string& folder, const std::string& other_path, std::atomic<pid_t>& pid,
             const std::function<int()>& body) {
-  require(unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET) == 0, "unshare");
-  // Mounts made here are to be seen here only.
-  require(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "mount private");
+  require(enter_namespaces(), "namespaces");
   require(mount(folder.c_str(), other_path.c_str(), nullptr, MS_BIND, nullptr) == 0, "bind mount");
   const pid_t first = fork();
   require(first >= 0, "fork");
@@ -39,7 +44,7 @@ int contain(const std::string& folder, const std::string& other_path, std::atomi
 }
 
 bool may_contain() {
-  WorkerProcess probe([] { return unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET); });
+  WorkerProcess probe([] { return enter_namespaces() ? 0 : 1; });
   return probe.wait() == 0;
 }
 
@@ -48,7 +53,7 @@ class PoolNamespaces : public PoolOnPostgres {
   void SetUp() override {
     PoolOnPostgres::SetUp();
     if (IsSkipped()) return;
-    if (!may_contain()) GTEST_SKIP() << "this user may not make namespaces";
+    if (!may_contain()) GTEST_SKIP() << "no namespaces can be made here";
     sampler_.emplace(*server_);
   }
   /// A worker in namespaces of its own. `pid` as in contain().
