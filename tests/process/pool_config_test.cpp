@@ -248,7 +248,8 @@ TEST_F(PoolOfTwoHosts, ReplacesAllItsConnectionsOnceOneWasRefusedToWrite) {
     EXPECT_EQ(ask(got, "INSERT INTO notes VALUES (1) RETURNING n"), "1");
     EXPECT_TRUE(release(got.lease).ok());
   }
-  EXPECT_EQ(first_->count_sessions(), 0);
+  EXPECT_TRUE(
+      poll_until([this] { return first_->count_sessions() == 0; }));  // libpq looked there first
 }
 
 TEST_F(PoolOfTwoHosts, FindsOutByACheckBeforeAnybodyIsRefused) {
@@ -259,7 +260,7 @@ TEST_F(PoolOfTwoHosts, FindsOutByACheckBeforeAnybodyIsRefused) {
     EXPECT_EQ(ask(got, "INSERT INTO notes VALUES (1) RETURNING n"), "1");
     EXPECT_TRUE(release(got.lease).ok());
   }
-  EXPECT_EQ(first_->count_sessions(), 0);
+  EXPECT_TRUE(poll_until([this] { return first_->count_sessions() == 0; }));
 }
 
 TEST_F(PoolOfTwoHosts, KeepsASessionThatOnlyItsLeaseHadMadeReadOnly) {
