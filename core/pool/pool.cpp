@@ -162,7 +162,7 @@ bool Pool::may_pass_the_line() {
 
 bool Pool::try_acquire(std::string_view label, Loan& loan) {
   if (!is_valid() || is_closed()) return false;
-  if (!may_pass_the_line()) return false;
+  if (is_demanded() && !may_pass_the_line()) return false;  // no call where nobody waits
   PlaceIndex place = memory.place;
   if (memory.pool != this || !take_idle_at(place)) place = take_any_idle();
   if (place == kNoPlace) return false;
