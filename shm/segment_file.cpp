@@ -229,6 +229,20 @@ Status open_failed(const std::string& path, int error) {
   return Status::system_error("segment " + path + ": open", error);
 }
 
+// 1. whose it is, before anything in it is believed. One look, for it may be replaced at any time:
+// false if it just was.
+// 2. through the gate: while it is held shared nobody replaces the file.
+Result<bool> pass_the_gate(int fd, const std::string& path, Deadline deadline) {
+  struct stat st {};
+  if (fstat(fd, &st) != 0) return Status::system_error("segment " + path + ": fstat", errno);
+  if (st.st_nlink == 0) return false;
+  WEIR_TRY(check_file(st, path));
+  if (!lock_byte_until(fd, kGateByte, LockKind::kShared, deadline)) {
+    return Status(Code::kTimeout, "segment " + path + ": somebody has been rebuilding it too long");
+  }
+  return true;
+}
+
 }  // namespace
 
 Status prepare_folder(const std::string& folder) {
@@ -263,19 +277,9 @@ Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geom
       WEIR_TRY(create(path, geometry));
       continue;
     }
-    // 1. whose it is, before anything in it is believed. One look, for it may be replaced at any
-    // time.
-    struct stat st {};
-    if (fstat(fd.get(), &st) != 0) {
-      return Status::system_error("segment " + path + ": fstat", errno);
-    }
-    if (st.st_nlink == 0) continue;  // just replaced
-    WEIR_TRY(check_file(st, path));
-    // 2. through the gate: while it is held shared nobody replaces the file.
-    if (!lock_byte_until(fd.get(), kGateByte, LockKind::kShared, deadline)) {
-      return Status(Code::kTimeout,
-                    "segment " + path + ": somebody has been rebuilding it too long");
-    }
+    const Result<bool> passed = pass_the_gate(fd.get(), path, deadline);
+    if (!passed.ok()) return passed.status();
+    if (!passed.value()) continue;
     const Look look = look_at(fd.get(), path);
     if (look.verdict == Verdict::kGood) {
       // 3. it may have been replaced between open and gate.
@@ -302,16 +306,9 @@ Result<CheckedFile> open_existing(const std::string& path, Deadline deadline) {
   while (true) {
     FileDescriptor fd(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (fd.get() < 0) return open_failed(path, errno);
-    struct stat st {};
-    if (fstat(fd.get(), &st) != 0) {
-      return Status::system_error("segment " + path + ": fstat", errno);
-    }
-    if (st.st_nlink == 0) continue;  // just replaced
-    WEIR_TRY(check_file(st, path));
-    if (!lock_byte_until(fd.get(), kGateByte, LockKind::kShared, deadline)) {
-      return Status(Code::kTimeout,
-                    "segment " + path + ": somebody has been rebuilding it too long");
-    }
+    const Result<bool> passed = pass_the_gate(fd.get(), path, deadline);
+    if (!passed.ok()) return passed.status();
+    if (!passed.value()) continue;
     const Look look = look_at(fd.get(), path);
     if (look.verdict != Verdict::kGood) return look.status;
     if (is_file_at(path, fd.get())) return CheckedFile{std::move(fd), look.geometry};
