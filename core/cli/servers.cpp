@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "cli/drivers.h"
-#include "driver/password_file.h"
 
 namespace weir::cli {
 
@@ -49,15 +48,8 @@ Result<driver::Connection> connect(const Server& server, const std::string& clie
   options.struct_size = sizeof options;
   options.client_name = client_name.c_str();
   options.reset_mode = WEIR_RESET_TRANSACTION;
-  std::string password;
-  if (!server.password_file.empty()) {
-    Result<std::string> read = driver::read_password_file(server.password_file);
-    if (!read.ok()) return read.status();
-    password = std::move(read).value();
-    options.password = password.c_str();
-  }
-  Result<driver::Connection> connection = driver::Connection::open(server.dsn, options);
-  driver::wipe(password);
+  Result<driver::Connection> connection =
+      driver::Connection::open(server.dsn, options, server.password_file);
   if (!connection.ok()) return connection.status();
   WEIR_TRY(connection.value().run(WEIR_OP_CONNECT, nullptr, deadline));
   return connection;

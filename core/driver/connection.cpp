@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "driver/password_file.h"
+
 namespace weir::driver {
 namespace {
 
@@ -58,6 +60,17 @@ Result<Connection> Connection::open(const Dsn& dsn, const weir_conn_options_t& o
   WEIR_TRY(read_error(table.open_conn(dsn.get(), &options, &conn, &error), error));
   if (conn == nullptr) return bad_driver(table, "open_conn succeeded without a connection");
   return Connection(table, conn);
+}
+
+Result<Connection> Connection::open(const Dsn& dsn, weir_conn_options_t options,
+                                    const std::string& password_file) {
+  if (password_file.empty()) return open(dsn, options);
+  Result<std::string> password = read_password_file(password_file);
+  if (!password.ok()) return password.status();
+  options.password = password.value().c_str();
+  Result<Connection> connection = open(dsn, options);
+  wipe(password.value());
+  return connection;
 }
 
 Connection::Connection(Connection&& other) noexcept

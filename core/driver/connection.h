@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -23,6 +24,10 @@ class Connection {
   Connection() = default;
   /// An unconnected object: no network.
   static Result<Connection> open(const Dsn& dsn, const weir_conn_options_t& options);
+  /// The same with what `password_file` holds now as the password; empty: with the DSN's. Reads a
+  /// file; kAuthFailed as read_password_file() says it.
+  static Result<Connection> open(const Dsn& dsn, weir_conn_options_t options,
+                                 const std::string& password_file);
   Connection(Connection&& other) noexcept;
   Connection& operator=(Connection&& other) noexcept;
   /// Frees the object; a session still open is cut without a goodbye.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <random>
 
-#include "driver/password_file.h"
 #include "pool/fork_gate.h"
 #include "pool/pool.h"
 
@@ -113,15 +112,8 @@ Status Pool::begin_connect(const Opening& opening) {
   options.client_name = name.c_str();
   options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
   options.reset_mode = driver_mode(config_.reset);
-  std::string password;
-  if (!config_.password_file.empty()) {
-    Result<std::string> read = driver::read_password_file(config_.password_file);
-    if (!read.ok()) return read.status();
-    password = std::move(read).value();
-    options.password = password.c_str();
-  }
-  Result<driver::Connection> made = driver::Connection::open(parts_.dsn, options);
-  driver::wipe(password);
+  Result<driver::Connection> made =
+      driver::Connection::open(parts_.dsn, options, config_.password_file);
   if (!made.ok()) return made.status();
 
   shm::PlaceInfo& info = ref().info(place);

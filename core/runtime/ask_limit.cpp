@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "driver/connection.h"
-#include "driver/password_file.h"
 
 namespace weir::runtime {
 namespace {
@@ -15,16 +14,7 @@ Result<driver::Connection> open(const config::PoolConfig& pool, const driver::Ds
   options.struct_size = sizeof options;
   options.client_name = name.c_str();
   options.reset_mode = WEIR_RESET_TRANSACTION;
-  std::string password;
-  if (!pool.password_file.empty()) {
-    Result<std::string> read = driver::read_password_file(pool.password_file);
-    if (!read.ok()) return read.status();
-    password = std::move(read).value();
-    options.password = password.c_str();
-  }
-  Result<driver::Connection> made = driver::Connection::open(dsn, options);
-  driver::wipe(password);
-  return made;
+  return driver::Connection::open(dsn, options, pool.password_file);
 }
 
 }  // namespace
