@@ -15,8 +15,9 @@
 //   receiving, in worker R, when rung, on its waiters' ticks and each second:
 //     6. Inbox::receive    notes the words PARKED(R), drains the mailbox, then judges: with its
 //                          letter USED(R), without LINGERING
-//     7. Inbox::take       one that came, for the pool to attach and lend: grant_claimed() for who
-//                          was claimed, else whoever is next; failed to attach: give_up
+//     7. Inbox::take       one that came, for the pool to attach and lend: grant_claimed()
+//                          (line.h) for who was claimed, else whoever is next; failed to attach:
+//                          give_up
 //
 // Deaths: of S before 3 is done: its reaper parks the place, R finds no letter: LINGERING. After:
 // R receives it. Of R: LINGERING, by its reaper, by S in step 5, or as an orphan. A stopped S keeps
@@ -24,6 +25,7 @@
 // Threads: as said at each. Fork: nothing survives; Inbox::close_in_child().
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,11 +57,6 @@ namespace weir::shm {
 /// Such a claim is taken back only after kHandoverPatienceNs.
 [[nodiscard]] bool is_on_its_way(const PoolRef& pool, WorkerId self, WaiterWord claimed);
 inline constexpr std::uint64_t kHandoverPatienceNs = 10'000'000;
-
-/// CLAIMED(place) -> GRANTED(place), for the waiter of this worker that was claimed for it: it has
-/// a lease now, and is woken. False: it left or took the claim back; then the connection goes to
-/// whoever is next. REQUIRES: the place is USED by `self` and nobody's. Any thread.
-bool grant_claimed(const PoolRef& pool, WorkerId self, PlaceIndex place);
 
 // ---- giving ---------------------------------------------------------------------------------
 
@@ -145,9 +142,9 @@ class Inbox {
     unsigned lost = 0;     // PARKED without a letter: LINGERING
   };
   /// 6. One pass for all pools; does nothing, cheaply, unless is_expecting(). What came for another
-  /// pool than the caller's is announced by ringing our own doorbell. Never waits. A death after
-  /// any step leaves PARKED(self) or USED(self) to our reaper.
-  Pass receive();
+  /// pool than `mine` is announced by ringing our own doorbell. Never waits for another process. A
+  /// death after any step leaves PARKED(self) or USED(self) to our reaper.
+  Pass receive(const PoolRef& mine);
 
   /// 7. The oldest arrival of this pool, or nullopt. The caller attaches it and lends it, or gives
   /// it up. Each pool takes what came for it until close().
@@ -156,8 +153,8 @@ class Inbox {
   /// place is free once the server has let go. REQUIRES: nothing else holds the descriptor.
   void give_up(const PoolRef& pool, Arrival&& arrival);
 
-  /// Once a second: receive(), and empties the mailbox of what no word speaks of, so that strays do
-  /// not fill it.
+  /// Once a second: as receive(), for no pool in particular, and empties the mailbox of what no
+  /// word speaks of, so that strays do not fill it.
   Pass sweep();
 
   /// Leaving: no letters from now on; what is here and was not taken is closed, its places
@@ -171,18 +168,24 @@ class Inbox {
   struct Kept {
     Letter letter;
     FileDescriptor fd;
+    std::uint64_t inode = 0;  // behind fd, for a child that closes it
     bool arrived = false;
   };
   Inbox(const Segment& segment, WorkerId self, std::unique_ptr<Mailbox> mailbox)
       : segment_(segment), self_(self), mailbox_(std::move(mailbox)) {}
-  Pass pass(bool drain_always);
+  Pass pass(bool drain_always, const PoolRef* mine);
   bool drain() WEIR_REQUIRES(mutex_);
+  bool is_for_us(const Letter& letter) const;
+  const Kept* judge(std::uint32_t place, PlaceWord noted) WEIR_REQUIRES(mutex_);
+  void drop(std::uint32_t place);
 
   const Segment& segment_;
   const WorkerId self_;
   const std::unique_ptr<Mailbox> mailbox_;
   Mutex mutex_;
+  bool closed_ WEIR_GUARDED_BY(mutex_) = false;
   std::vector<Kept> kept_ WEIR_GUARDED_BY(mutex_);
+  std::atomic<unsigned> arrived_{0};  // of kept_: so that take() is cheap where nothing came
 };
 
 }  // namespace weir::shm

@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 2;
-inline constexpr std::uint16_t kAbiMinor = 1;
+inline constexpr std::uint16_t kAbiMinor = 2;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -112,7 +112,8 @@ struct alignas(128) WorkerRow {
   Word joined_ns;
   Word beat_ns;  // when its keeper last looked; for display only
   Text<32> service;
-  Word reserved[7];
+  Word receives;  // the generation whose mailbox is open; else nobody can send here
+  Word reserved[6];
 };
 static_assert(sizeof(WorkerRow) == 128);
 
@@ -242,17 +243,21 @@ enum class Counter : std::uint32_t {
   kRevoked,    // offers taken over because nobody accepted them
   kTakenBack,  // claims that no offer followed
   kLeaks,
+  kHandedLive,        // connections received from another worker
+  kHandoverFailures,  // ... that were begun, and did not get there
 };
-inline constexpr std::size_t kCounters = 18;
-inline constexpr std::size_t kCounterRoom = 40;
+inline constexpr std::size_t kCounters = 20;
+inline constexpr std::size_t kCounterRoom = 24;
 enum class Histogram : std::uint32_t { kWait, kUse, kConnect };
 inline constexpr std::size_t kHistograms = 3;
 inline constexpr std::size_t kHistogramBuckets = 48;
+inline constexpr std::size_t kHandoverBuckets = 16;
 
 /// Figures of one worker in one pool, or of a pool in total. 1,536 bytes.
 struct alignas(512) StatsRow {
   Word owner;  // gen:32 | pool + 1; 0: nobody's. Unused in a pool's totals
   Word counters[kCounterRoom];
+  Word handovers[kHandoverBuckets];  // how long live ones took; in a pool's totals only
   Word histograms[kHistograms][kHistogramBuckets];
   Word reserved[7];
 };

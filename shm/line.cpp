@@ -72,6 +72,38 @@ bool grant(const PoolRef& pool, const Candidate& who, PlaceIndex place) {
   return true;
 }
 
+bool unclaim(const PoolRef& pool, const Candidate& who, PlaceIndex place) {
+  std::uint64_t expected = who.word.to(WaiterState::kClaimed, pool.global(place)).raw();
+  if (!pool.segment().waiters()[who.row].word.compare_exchange_strong(expected, who.word.raw())) {
+    return false;
+  }
+  raise_demand(pool);
+  wake_waiter(pool.segment(), who.row);
+  return true;
+}
+
+bool grant_claimed(const PoolRef& pool, WorkerId self, PlaceIndex place) {
+  const Segment& segment = pool.segment();
+  const std::span<WaiterRow> rows = segment.waiters();
+  const std::uint32_t high = std::min<std::uint32_t>(segment.header().waiters_high.load(),
+                                                     static_cast<std::uint32_t>(rows.size()));
+  for (std::uint32_t i = 0; i < high; ++i) {
+    const WaiterWord seen(rows[i].word.load());
+    if (seen.state() != WaiterState::kClaimed || seen.owner_row() != self.row ||
+        seen.what() != pool.global(place)) {
+      continue;
+    }
+    std::uint64_t expected = seen.raw();
+    if (!rows[i].word.compare_exchange_strong(expected,
+                                              seen.to(WaiterState::kGranted, seen.what()).raw())) {
+      continue;
+    }
+    wake_waiter(segment, i);
+    return true;
+  }
+  return false;
+}
+
 void wake_waiter(const Segment& segment, std::uint32_t row) {
   Word32& futex = segment.waiters()[row].futex;
   // Who finds it set already was not the first to wake: the first one's call does.

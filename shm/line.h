@@ -44,6 +44,14 @@ bool claim(const PoolRef& pool, const Candidate& who, PlaceIndex place);
 /// WAITING -> GRANTED(place): the waiter now has a lease of that place. REQUIRES: the caller's
 /// worker is the waiter's and the place is USED by it. False: it changed meanwhile.
 bool grant(const PoolRef& pool, const Candidate& who, PlaceIndex place);
+/// CLAIMED(place) -> WAITING, by who claimed it and then gave nothing: in line as before, and
+/// woken, since whatever came free meanwhile was not for it to see. The caller matches. False: it
+/// changed meanwhile.
+bool unclaim(const PoolRef& pool, const Candidate& who, PlaceIndex place);
+/// CLAIMED(place) -> GRANTED(place), for the waiter of this worker that was claimed for it: it has
+/// a lease now, and is woken. False: it left or took the claim back; then the connection goes to
+/// whoever is next. REQUIRES: the place is USED by `self` and nobody's.
+bool grant_claimed(const PoolRef& pool, WorkerId self, PlaceIndex place);
 /// Wakes whoever waits in `row`.
 void wake_waiter(const Segment& segment, std::uint32_t row);
 /// Wakes everybody who waits for this pool in this worker (closing, fencing).

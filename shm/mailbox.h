@@ -67,7 +67,8 @@ class Mailbox {
   /// use: such a worker lends and waits as ever, and nobody can send to it. REQUIRES: `self` is
   /// joined. File system calls.
   static Result<std::unique_ptr<Mailbox>> open(const Segment& segment, WorkerId self);
-  /// stop()s, and closes what is still in it.
+  /// stop()s, and closes what is still in it. In a child of the process that opened it: after
+  /// close_in_child().
   ~Mailbox();
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
@@ -82,13 +83,15 @@ class Mailbox {
 
   /// Takes the name away: from now on senders find it gone. What is in it can still be received.
   void stop();
+  /// stop()s and closes it: what was in it is gone. REQUIRES: nobody sends or receives.
+  void close();
   /// In a forked child. Async-signal-safe.
   void close_in_child();
+  /// Whether this process is a child of the one that opened it.
+  [[nodiscard]] bool is_inherited() const;
 
  private:
-  struct Address;
-  Mailbox(std::string folder, WorkerId self, FileDescriptor folder_fd, FileDescriptor socket,
-          std::uint32_t mode);
+  Mailbox(std::string folder, WorkerId self, FileDescriptor folder_fd, FileDescriptor socket);
   [[nodiscard]] bool is_ours() const;
   [[nodiscard]] bool may_send(std::uint32_t uid) const;
 
@@ -96,7 +99,8 @@ class Mailbox {
   const WorkerId self_;
   FileDescriptor folder_fd_;  // O_PATH
   FileDescriptor socket_;
-  std::uint64_t socket_inode_ = 0;
+  const std::uint64_t socket_inode_;  // a host's closefrom() may make its number another file's
+  const int owner_pid_;
   bool group_may_send_ = false;
   bool named_ = true;
 };

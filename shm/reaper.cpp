@@ -4,6 +4,8 @@
 
 #include "shm/line.h"
 #include "shm/liveness.h"
+#include "shm/mailbox.h"
+#include "shm/parking.h"
 #include "shm/pool_ref.h"
 #include "shm/stats.h"
 #include "shm/turns.h"
@@ -17,6 +19,7 @@ std::optional<LingerCause> cause_of(PlaceState state) {
     case PlaceState::kOpening:
       return LingerCause::kOpening;
     case PlaceState::kIdle:
+    case PlaceState::kParked:  // what moves is clean, and runs nothing
       return LingerCause::kIdle;
     case PlaceState::kUsed:
       return LingerCause::kUsed;
@@ -71,8 +74,21 @@ unsigned settle_places(const Segment& segment, std::uint32_t row, WorkerWord wor
       cell.compare_exchange_strong(expected, seen.to_free().raw());
       continue;
     }
-    if (!seen.belongs_to(dead)) continue;
+    const bool given = seen.is_given_by(dead);
+    if (!given && !seen.belongs_to(dead)) continue;
     if (segment.workers()[row].word.load() != word.raw()) return lingering;
+    lingering += (given ? settle_giving(segment, i, seen) : linger(segment, i, seen)) ? 1 : 0;
+  }
+  return lingering;
+}
+
+// Somebody may have parked a place with the dead one after its words were settled. Who parks reads
+// the row afterwards, and the row is free now: one of the two sees it.
+unsigned settle_parked(const Segment& segment, WorkerId dead) {
+  unsigned lingering = 0;
+  for (std::uint32_t i = 0; i < segment.places().size(); ++i) {
+    const PlaceWord seen(segment.places()[i].load());
+    if (seen.state() != PlaceState::kParked || !seen.belongs_to(dead)) continue;
     lingering += linger(segment, i, seen) ? 1 : 0;
   }
   return lingering;
@@ -99,6 +115,12 @@ unsigned settle_orphans(const Segment& segment) {
     if (!seen.possible()) {
       segment.poison("a place reads state " + std::to_string(static_cast<unsigned>(seen.state())));
       return lingering;
+    }
+    if (seen.state() == PlaceState::kGiving) {
+      const WorkerId from = seen.giver();
+      const bool gone = !is_in_its_row(segment, from.row, from.gen, PlaceWord::kGiverGenBits);
+      if (gone) lingering += settle_giving(segment, i, seen) ? 1 : 0;
+      continue;
     }
     if (!seen.names_worker() || is_in_its_row(segment, seen.idx(), seen.gen())) continue;
     lingering += linger(segment, i, seen) ? 1 : 0;
@@ -127,10 +149,12 @@ void tell_the_living(const Segment& segment) {
 
 unsigned settle_dead_worker(const Segment& segment, std::uint32_t row, WorkerWord word) {
   settle_waiters(segment, row, word);
-  const unsigned lingering = settle_places(segment, row, word);
+  unsigned lingering = settle_places(segment, row, word);
   std::uint64_t expected = word.raw();
   segment.workers()[row].word.compare_exchange_strong(
       expected, WorkerWord(WorkerState::kFree, word.gen()).raw());
+  lingering += settle_parked(segment, {row, word.gen()});
+  unlink_mailbox(segment, {row, word.gen()});
   // Its turns are orphans from here on.
   settle_turns(segment);
   tell_the_living(segment);

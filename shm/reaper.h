@@ -4,10 +4,14 @@
 //
 //   waiter words          -> FREE, as a new incarnation
 //   OPENING IDLE USED CLOSING places -> LINGERING: the server may not know yet
+//   GIVING places it was sending     -> PARKED with who receives, if that one is in its row, else
+//                                       LINGERING
+//   PARKED places sent to it         -> LINGERING, looked for once more after the row is free
 //   OFFERED places whose offer is void -> FREE (their permit becomes void, and anybody's)
 //   turns                 -> free
 //   the row               -> FREE(g), last: from then on the orphan rule holds for words of (row,
 //   g)
+//   its mailbox           unlinked
 //
 // Orphans: a word whose worker's row does not read LIVE with exactly that generation is settled
 // without asking any lock: that generation can never act again. Threads: any thread of any sound

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "shm/excess.h"
+#include "shm/place_moves.h"
 #include "shm/stats.h"
 #include "shm/turns.h"
 
@@ -14,30 +15,12 @@ namespace {
 // ticks find what more than this many leave.
 constexpr int kMatchPasses = 16;
 
-bool swap(Word& cell, PlaceWord from, PlaceWord to) {
-  std::uint64_t expected = from.raw();
-  return cell.compare_exchange_strong(expected, to.raw());
-}
-
-// A resize may flag a place of ours to retire, or not to, at any moment: it is ours all the same.
-// True if that is what happened: `word` is what it reads now.
-bool follow_resize(const Word& cell, PlaceWord& word) {
-  const PlaceWord now(cell.load());
-  const PlaceWord flagged(word.state(), word.idx(), word.gen(), word.occ(), !word.retire());
-  if (now != flagged) return false;
-  word = now;
-  return true;
-}
-
 // Permit first: freed after the place it would be void and anybody's, which is harmless but slower.
 // False if the word was not `word` any more: then somebody has settled it for us.
 bool free_room(const PoolRef& pool, PlaceIndex place, PlaceWord word) {
   if (pool.has_quota()) return_permit(pool, place, word.occ());
   pool.info(place).since_ns.store(coarse_ns(), std::memory_order_relaxed);
-  do {
-    if (swap(pool.places()[place], word, word.to_free())) return true;
-  } while (follow_resize(pool.places()[place], word));
-  return false;
+  return move_on(pool.places()[place], word, [](PlaceWord from) { return from.to_free(); });
 }
 
 std::optional<Room> occupy_free(const PoolRef& pool, WorkerId self) {

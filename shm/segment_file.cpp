@@ -245,6 +245,13 @@ Result<bool> pass_the_gate(int fd, const std::string& path, Deadline deadline) {
 
 }  // namespace
 
+bool is_shared_by_group(const std::string& path) {
+  struct stat folder {
+  }, st{};
+  return stat_folder_of(path, folder) && is_shared_by_group(folder) &&
+         lstat(path.c_str(), &st) == 0 && st.st_gid == folder.st_gid;
+}
+
 Status prepare_folder(const std::string& folder) {
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return Status::system_error("folder " + folder + ": mkdir", errno);

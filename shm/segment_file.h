@@ -22,6 +22,10 @@ struct CheckedFile {
 /// Makes `folder` if it is missing (0700) and refuses one that others could write to.
 Status prepare_folder(const std::string& folder);
 
+/// Whether the file `path` lies in a folder of root's that a group may write to, and is that
+/// group's: its members were let in by root and trust each other.
+[[nodiscard]] bool is_shared_by_group(const std::string& path);
+
 /// Opens `path`, creating it if missing and rebuilding it if it is unusable and nobody is attached.
 /// The descriptor returned holds the gate byte shared, so that nobody rebuilds under it.
 Result<CheckedFile> open_or_create(const std::string& path, const Geometry& geometry,

@@ -21,6 +21,10 @@ PlaceSnapshot copy_place(std::uint32_t index, PlaceWord word, const PlaceInfo& i
   place.occ = word.occ();
   place.retire = word.retire();
   if (word.names_worker()) place.worker = word.idx();
+  if (word.state() == PlaceState::kGiving) {
+    place.worker = word.giver().row;
+    place.to = word.receiver().row;
+  }
   if (word.state() == PlaceState::kLingering) place.cause = word.linger_cause();
   place.state_ns = ago(now_ns, info.since_ns.load(std::memory_order_relaxed));
   place.leases = info.leases.load(std::memory_order_relaxed);
@@ -74,7 +78,11 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
     if (word.state() == PlaceState::kRetired) continue;
     pool.places.push_back(copy_place(static_cast<std::uint32_t>(i), word, info, now_ns));
   }
-  add_figures(pool, segment.pool_totals()[id]);
+  const StatsRow& totals = segment.pool_totals()[id];
+  add_figures(pool, totals);
+  for (std::size_t b = 0; b < kHandoverBuckets; ++b) {
+    pool.handovers[b] = totals.handovers[b].load(std::memory_order_relaxed);
+  }
   for (const StatsRow& stats : segment.stats()) {
     if ((stats.owner.load(std::memory_order_relaxed) & 0xffffffffu) == id + 1) {
       add_figures(pool, stats);
@@ -121,8 +129,9 @@ WorkerSnapshot copy_worker(const Segment& segment, std::uint32_t id, std::uint64
 }
 
 void count_in_worker(WorkerSnapshot& worker, PlaceState state) {
-  worker.idle += state == PlaceState::kIdle ? 1 : 0;
-  worker.used += state == PlaceState::kUsed ? 1 : 0;
+  // As a pool's figures count them: what has let go is nobody's yet, what has not is in use.
+  worker.idle += state == PlaceState::kIdle || state == PlaceState::kParked ? 1 : 0;
+  worker.used += state == PlaceState::kUsed || state == PlaceState::kGiving ? 1 : 0;
   worker.connecting += state == PlaceState::kOpening ? 1 : 0;
   worker.closing += state == PlaceState::kClosing ? 1 : 0;
 }

@@ -23,6 +23,7 @@ struct PlaceSnapshot {
   std::uint32_t occ = 0;
   bool retire = false;
   std::uint32_t worker = kNone;            // row; kNone where no worker keeps it
+  std::uint32_t to = kNone;                // giving only: the row of who is to have it
   LingerCause cause = LingerCause::kIdle;  // lingering only
   std::uint64_t state_ns = 0;              // for how long in this state, to a few milliseconds
   std::uint64_t age_ns = 0;                // since the connection was opened; 0: none
@@ -49,6 +50,7 @@ struct PoolSnapshot {
   std::uint64_t acquires = 0;
   std::array<std::uint64_t, kCounters> counters{};
   std::array<std::array<std::uint64_t, kHistogramBuckets>, kHistograms> histograms{};
+  std::array<std::uint64_t, kHandoverBuckets> handovers{};
   std::vector<PlaceSnapshot> places;  // those in force or occupied
 
   [[nodiscard]] std::uint32_t in(PlaceState state) const {

@@ -30,6 +30,21 @@ inline std::size_t histogram_bucket(std::uint64_t ns) {
   return bucket;
 }
 
+/// The bucket for a handover's duration: upper ends go 20, 40, 80 us ... 328 ms; the last takes the
+/// rest.
+inline std::size_t handover_bucket(std::uint64_t ns) {
+  std::size_t bucket = 0;
+  for (std::uint64_t upper = 20'000; ns >= upper && bucket + 1 < kHandoverBuckets; upper *= 2) {
+    ++bucket;
+  }
+  return bucket;
+}
+/// Adds a live handover that took `ns` to the pool's totals.
+inline void record_handover(const PoolRef& pool, std::uint64_t ns) {
+  count(pool, Counter::kHandedLive);
+  pool.totals().handovers[handover_bucket(ns)].fetch_add(1, std::memory_order_relaxed);
+}
+
 /// One worker's figures in one pool.
 class StatsBook {
  public:

@@ -56,12 +56,13 @@ std::uint32_t free_turns(const PoolRef& pool, std::uint64_t now_ns) {
   return free;
 }
 
-bool is_in_its_row(const Segment& segment, std::uint32_t row, std::uint32_t gen28) {
+bool is_in_its_row(const Segment& segment, std::uint32_t row, std::uint32_t low_gen,
+                   unsigned width) {
   if (row >= segment.workers().size()) {
     segment.poison("a word names worker row " + std::to_string(row));
     return true;  // settle nothing on the strength of an impossible word
   }
-  return WorkerWord(segment.workers()[row].word.load()).is_live(gen28);
+  return WorkerWord(segment.workers()[row].word.load()).is_live(low_gen, width);
 }
 
 }  // namespace weir::shm

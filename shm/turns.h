@@ -34,8 +34,10 @@ void note_server_has_room(const PoolRef& pool);
 /// How many handshakes could begin right now (a look, not a claim).
 [[nodiscard]] std::uint32_t free_turns(const PoolRef& pool, std::uint64_t now_ns);
 
-/// Whether the worker that a word names by row and low generation bits is in its row. A worker that
-/// is not can never act again under that name; one that is may be dead all the same.
-[[nodiscard]] bool is_in_its_row(const Segment& segment, std::uint32_t row, std::uint32_t gen28);
+/// Whether the worker that a word names by row and the low `width` bits of its generation is in its
+/// row. A worker that is not can never act again under that name; one that is may be dead all the
+/// same.
+[[nodiscard]] bool is_in_its_row(const Segment& segment, std::uint32_t row, std::uint32_t low_gen,
+                                 unsigned width = PlaceWord::kGenBits);
 
 }  // namespace weir::shm

@@ -43,7 +43,8 @@ constexpr std::uint64_t put(std::uint64_t value, unsigned shift, unsigned width)
 //                     checked
 //   kGiving(s,r)    s is sending it to r           s: Parked, Used
 //                                                  reaper of s: Parked, Lingering
-//   kParked(r)      in r's mailbox, s has let go   r: Used, Lingering. reaper of r: Lingering
+//   kParked(r)      in r's mailbox, s has let go   r: Used with the letter, Lingering without
+//                                                  who parked, reaper of r, if r is gone: Lingering
 //   kClosing(w)     goodbye said, waiting for the  w: Free, Offered; deadline passed: Lingering
 //                     server
 //   kLingering      its worker is gone, the        any keeper that confirmed: Free
@@ -73,10 +74,13 @@ enum class LingerCause : std::uint8_t { kIdle = 0, kUsed = 1, kOpening = 2, kClo
 
 /// st:4 | retire:1 | idx:11 | gen:28 | occ:20. `occ` changes each time a free place is occupied,
 /// and only then. idx and gen name the worker; in kOffered the waiter's row and the low bits of its
-/// incarnation; in kLingering idx is the LingerCause and gen the dead worker's row.
+/// incarnation; in kLingering idx is the LingerCause and gen the dead worker's row. In kGiving the
+/// two name two workers: from:11 | low bits of its gen:9 | to:11 | low bits of its gen:8. That is
+/// enough: a row that such a word names is not joined.
 class PlaceWord {
  public:
   static constexpr unsigned kIdxBits = 11, kGenBits = 28, kOccBits = 20;
+  static constexpr unsigned kGiverGenBits = 9, kReceiverGenBits = 8;
 
   constexpr PlaceWord() = default;
   explicit constexpr PlaceWord(std::uint64_t raw) : raw_(raw) {}
@@ -115,6 +119,27 @@ class PlaceWord {
     return state() == PlaceState::kOffered && idx() == waiter &&
            gen() == (inc & bits::mask(kGenBits));
   }
+  /// Who gives it, and to whom, each with the low bits of its generation. REQUIRES: state() ==
+  /// kGiving.
+  [[nodiscard]] constexpr WorkerId giver() const {
+    return {static_cast<std::uint32_t>(bits::get(raw_, 5, kIdxBits)),
+            static_cast<std::uint32_t>(bits::get(raw_, 16, kGiverGenBits))};
+  }
+  [[nodiscard]] constexpr WorkerId receiver() const {
+    return {static_cast<std::uint32_t>(bits::get(raw_, 25, kIdxBits)),
+            static_cast<std::uint32_t>(bits::get(raw_, 36, kReceiverGenBits))};
+  }
+  /// Whether `id` is sending it.
+  [[nodiscard]] constexpr bool is_given_by(WorkerId id) const {
+    return state() == PlaceState::kGiving && giver().row == id.row &&
+           giver().gen == (id.gen & bits::mask(kGiverGenBits));
+  }
+  /// Whether it is being sent to `id`, or has been.
+  [[nodiscard]] constexpr bool is_on_its_way_to(WorkerId id) const {
+    if (state() == PlaceState::kParked) return belongs_to(id);
+    return state() == PlaceState::kGiving && receiver().row == id.row &&
+           receiver().gen == (id.gen & bits::mask(kReceiverGenBits));
+  }
   /// Whether the number stands for a state there is.
   [[nodiscard]] constexpr bool possible() const { return bits::get(raw_, 0, 4) < kPlaceStates; }
   /// Whether a server may see a connection (or soon will) behind this place.
@@ -125,6 +150,13 @@ class PlaceWord {
   /// The same occupation in another state of worker `id`.
   [[nodiscard]] constexpr PlaceWord to(PlaceState state, WorkerId id) const {
     return PlaceWord(state, id.row, id.gen, occ(), retire());
+  }
+  [[nodiscard]] constexpr PlaceWord to_giving(WorkerId from, WorkerId to) const {
+    return PlaceWord(PlaceState::kGiving, from.row,
+                     bits::put(from.gen, 0, kGiverGenBits) |
+                         bits::put(to.row, kGiverGenBits, kIdxBits) |
+                         bits::put(to.gen, kGiverGenBits + kIdxBits, kReceiverGenBits),
+                     occ(), retire());
   }
   [[nodiscard]] constexpr PlaceWord to_offered(std::uint32_t waiter, std::uint64_t inc) const {
     return PlaceWord(PlaceState::kOffered, waiter, inc, occ(), retire());
@@ -206,8 +238,9 @@ class PermitWord {
 //   kSetup          being filled in                  owner: Waiting
 //   kWaiting        in line                          any giver: Claimed, Granted
 //                                                    owner: Free(inc+1)
-//   kClaimed(what)  somebody is about to offer it    owner: Free, Waiting(inc+1)
-//                                                    owner's worker: Granted
+//   kClaimed(what)  somebody is about to offer or    owner: Free, Waiting(inc+1)
+//                     send it                        owner's worker, having received it: Granted
+//                                                    who claimed, having sent nothing: Waiting
 //   kGranted(place) has a lease of place             owner: Free
 //
 // Only its owner leaves Setup and Granted; the reaper frees any state of a dead owner. `inc` never
@@ -284,10 +317,11 @@ class WorkerWord {
   [[nodiscard]] constexpr std::uint32_t gen() const {
     return static_cast<std::uint32_t>(raw_ >> 32);
   }
-  /// Whether a word that carries the low 28 bits `gen28` of a generation means this live worker.
-  [[nodiscard]] constexpr bool is_live(std::uint32_t gen28) const {
+  /// Whether a word that carries the low `width` bits of a generation means this live worker.
+  [[nodiscard]] constexpr bool is_live(std::uint32_t low_gen,
+                                       unsigned width = PlaceWord::kGenBits) const {
     return state() == WorkerState::kLive &&
-           (gen() & bits::mask(PlaceWord::kGenBits)) == (gen28 & bits::mask(PlaceWord::kGenBits));
+           (gen() & bits::mask(width)) == (low_gen & bits::mask(width));
   }
   constexpr bool operator==(const WorkerWord&) const = default;
 

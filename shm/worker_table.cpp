@@ -4,6 +4,7 @@
 
 #include "shm/futex.h"
 #include "shm/line.h"
+#include "shm/parking.h"
 #include "shm/reaper.h"
 
 namespace weir::shm {
@@ -16,6 +17,8 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
     if (const WorkerWord left(rows[i].word.load()); is_certainly_dead(segment, i, left)) {
       settle_dead_worker(segment, i, left);
     }
+    // A word that a connection is on its way by tells this row's generations apart by a few bits.
+    if (is_row_in_giving(segment, i)) continue;
     // 2. the byte lock: from here on the kernel tells everybody when we are gone.
     Result<std::optional<LifeLock>> lock = LifeLock::take(segment, i);
     if (!lock.ok()) return lock.status();
@@ -27,6 +30,7 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
       seen = WorkerWord(rows[i].word.load());
       if (seen.state() == WorkerState::kLive) continue;  // ~LifeLock unlocks
     }
+    if (is_row_in_giving(segment, i)) continue;
     // 4. a predecessor that lives and is believed dead may have got in line after its words were
     // settled; under our number it would look like a caller of ours.
     free_waiters_of(segment, i);
@@ -36,6 +40,7 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
     rows[i].joined_ns.store(monotonic_ns());
     rows[i].beat_ns.store(monotonic_ns());
     rows[i].service.store(service);
+    rows[i].receives.store(0);
     Word32& high = segment.header().workers_high;
     for (std::uint32_t old = high.load(); old <= i;) {
       if (high.compare_exchange_weak(old, i + 1)) break;

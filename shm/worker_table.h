@@ -18,8 +18,9 @@ namespace weir::shm {
 
 class Membership {
  public:
-  /// Takes a row. `service` is a label for monitors. kShmFull if all rows are taken by the living.
-  /// Does file system calls; settles what a dead predecessor left in the row.
+  /// Takes a row. `service` is a label for monitors. kShmFull if all rows are taken by the living,
+  /// or named by a connection that is just moving. Does file system calls; settles what a dead
+  /// predecessor left in the row.
   static Result<std::unique_ptr<Membership>> join(Segment& segment, std::string_view service);
 
   /// leave()s.

@@ -31,6 +31,8 @@ Json counters_json(const shm::PoolSnapshot& pool) {
           {"connect_ms", to_ms(pool.counter(Counter::kConnectNs))},
           {"closes", pool.counter(Counter::kCloses)},
           {"handed_on", pool.counter(Counter::kHandedOn)},
+          {"handed_live", pool.counter(Counter::kHandedLive)},
+          {"handover_failures", pool.counter(Counter::kHandoverFailures)},
           {"resets", pool.counter(Counter::kResets)},
           {"reset_failures", pool.counter(Counter::kResetFailures)},
           {"pings", pool.counter(Counter::kPings)},

@@ -315,5 +315,41 @@ TEST_F(LineOfAQuota, DoesNotPreferAMateWhoNeedsNoPermit) {
   EXPECT_FALSE(look_at_line(a_, me_->id()).oldest_mate);
 }
 
+TEST_F(Line, TakesBackWhoWasClaimedForNothingAsIfHeHadNotBeen) {
+  const Waiter first = enter(pool_, *other_), second = enter(pool_, *other_);
+  const Candidate who = *look().oldest;
+  ASSERT_EQ(who.row, first.row());
+  ASSERT_TRUE(claim(pool_, who, 2));
+  EXPECT_EQ(look().oldest->row, second.row());
+  pool_.row().demand.store(0);
+  ASSERT_TRUE(unclaim(pool_, who, 2));
+  EXPECT_EQ(look().oldest->row, first.row());
+  EXPECT_EQ(first.word(), who.word);
+  EXPECT_EQ(pool_.row().demand.load(), 1u);
+  EXPECT_EQ(world_.segment().waiters()[first.row()].futex.load(), 1u);
+}
+
+TEST_F(Line, LetsNobodyUnclaimWhatIsNotHisClaimAnyMore) {
+  Waiter waiter = enter(pool_, *other_);
+  const Candidate who = *look().oldest;
+  ASSERT_TRUE(claim(pool_, who, 2));
+  ASSERT_TRUE(waiter.take_back(waiter.word()));
+  EXPECT_FALSE(unclaim(pool_, who, 2));
+  ASSERT_TRUE(claim(pool_, *look().oldest, 3));
+  EXPECT_FALSE(unclaim(pool_, who, 2));
+  EXPECT_EQ(waiter.word().what(), pool_.global(3));
+}
+
+TEST_F(Line, TurnsAClaimForAPlaceIntoALeaseOfItInTheWaitersWorkerOnly) {
+  const Waiter waiter = enter(pool_, *other_);
+  ASSERT_TRUE(claim(pool_, *look().oldest, 2));
+  EXPECT_FALSE(grant_claimed(pool_, me_->id(), 2));
+  EXPECT_FALSE(grant_claimed(pool_, other_->id(), 1));
+  EXPECT_TRUE(grant_claimed(pool_, other_->id(), 2));
+  EXPECT_EQ(waiter.word().state(), WaiterState::kGranted);
+  EXPECT_EQ(waiter.word().what(), pool_.global(2));
+  EXPECT_FALSE(grant_claimed(pool_, other_->id(), 2)) << "once";
+}
+
 }  // namespace
 }  // namespace weir::shm

@@ -140,6 +140,24 @@ TEST_F(Snapshots, ShowWhoHoldsAPlaceAndSinceWhen) {
   EXPECT_EQ(snapshot.pool("main")->acquires, 12u);
 }
 
+TEST_F(Snapshots, ShowAConnectionOnItsWayWithBothItsWorkers) {
+  Room giving = room_in(*me_, PlaceState::kUsed), parked = room_in(*me_, PlaceState::kUsed);
+  pool_.places()[giving.place].store(giving.word.to_giving(me_->id(), other_->id()).raw());
+  ASSERT_TRUE(test::move_place(pool_, other_->id(), parked, PlaceState::kParked));
+  record_handover(pool_, 25'000);
+  const Snapshot snapshot = look();
+  const PoolSnapshot& pool = *snapshot.pool("main");
+  EXPECT_EQ(pool.occupied(), 2u);
+  EXPECT_EQ(pool.places[giving.place].worker, me_->id().row);
+  EXPECT_EQ(pool.places[giving.place].to, other_->id().row);
+  EXPECT_EQ(pool.places[parked.place].worker, other_->id().row);
+  EXPECT_EQ(pool.places[parked.place].to, kNone);
+  EXPECT_EQ(snapshot.workers[0].used, 1u);
+  EXPECT_EQ(snapshot.workers[1].idle, 1u);
+  EXPECT_EQ(pool.handovers[1], 1u);
+  EXPECT_EQ(pool.counter(Counter::kHandedLive), 1u);
+}
+
 TEST_F(Snapshots, TellTheDeadNobodyHasSettled) {
   const std::uint32_t row = other_->id().row;
   test::die(other_);

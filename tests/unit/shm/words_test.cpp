@@ -49,6 +49,52 @@ RC_GTEST_PROP(PlaceWords, KeepOccupationAndRetirementThroughEveryChangeButOccupy
   RC_ASSERT(occupied.belongs_to(worker));
 }
 
+rc::Gen<WorkerId> any_worker() {
+  return rc::gen::map(rc::gen::pair(of_width(PlaceWord::kIdxBits), of_width(32)),
+                      [](const std::pair<std::uint64_t, std::uint64_t>& any) {
+                        return WorkerId{static_cast<std::uint32_t>(any.first),
+                                        static_cast<std::uint32_t>(any.second)};
+                      });
+}
+
+RC_GTEST_PROP(PlaceWords, OnTheirWayNameGiverAndReceiverWithTheLowBitsOfTheirGenerations,
+              (std::uint64_t raw)) {
+  const WorkerId from = *any_worker(), to = *any_worker();
+  const PlaceWord before(raw);
+  const PlaceWord word = before.to_giving(from, to);
+  RC_ASSERT(word.state() == PlaceState::kGiving);
+  RC_ASSERT(word.occ() == before.occ());
+  RC_ASSERT(word.retire() == before.retire());
+  RC_ASSERT(word.giver().row == from.row);
+  RC_ASSERT(word.giver().gen == (from.gen & 0x1ff));
+  RC_ASSERT(word.receiver().row == to.row);
+  RC_ASSERT(word.receiver().gen == (to.gen & 0xff));
+  RC_ASSERT(word.is_given_by(from));
+  RC_ASSERT(word.is_on_its_way_to(to));
+  // It is nobody's in particular, so that no rule for words of one worker applies to it.
+  RC_ASSERT(!word.names_worker());
+  RC_ASSERT(!word.belongs_to(from) && !word.belongs_to(to));
+}
+
+RC_GTEST_PROP(PlaceWords, OnTheirWayMeanNoOtherRowAndNoNextGeneration, ()) {
+  const WorkerId from = *any_worker(), to = *any_worker();
+  const PlaceWord word = PlaceWord().to_giving(from, to);
+  const auto next = *rc::gen::inRange<std::uint32_t>(1, 256);
+  RC_ASSERT(!word.is_given_by({from.row, from.gen + next}));
+  RC_ASSERT(!word.is_given_by({from.row ^ 1, from.gen}));
+  RC_ASSERT(!word.is_on_its_way_to({to.row, to.gen + next}));
+  RC_ASSERT(!word.is_on_its_way_to({to.row ^ 1, to.gen}));
+}
+
+TEST(PlaceWords, ParkedAreOnTheirWayToWhomTheyNameAndToNobodyElse) {
+  const PlaceWord parked(PlaceState::kParked, 5, 7, 3);
+  EXPECT_TRUE(parked.is_on_its_way_to({5, 7}));
+  EXPECT_FALSE(parked.is_on_its_way_to({5, 8}));
+  EXPECT_FALSE(parked.is_on_its_way_to({5, 7 + 256})) << "all bits of the generation count";
+  EXPECT_FALSE(parked.is_given_by({5, 7}));
+  EXPECT_FALSE(PlaceWord(PlaceState::kUsed, 5, 7, 3).is_on_its_way_to({5, 7}));
+}
+
 RC_GTEST_PROP(PlaceWords, BelongToOneGenerationOfOneRow,
               (std::uint32_t row, std::uint32_t gen, std::uint32_t other)) {
   const WorkerId owner{row & 2047, gen};
