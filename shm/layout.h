@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 2;
-inline constexpr std::uint16_t kAbiMinor = 1;
+inline constexpr std::uint16_t kAbiMinor = 2;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -189,7 +189,7 @@ struct alignas(64) PlaceInfo {
   Word since_ns;         // when it came into its present state, to a few milliseconds
   Word opened_ns;        // when its connection was opened
   Word leases;           // how often this place was lent since the segment was created
-  Word session_leases;   // ... since the connection was opened
+  Word leases_before;    // ... before the connection was opened
   Word32 holder_thread;  // tid of the last lease
   Word32 holder_pid;
   Text<32> label;
