@@ -190,7 +190,7 @@ struct alignas(64) PlaceInfo {
   Word since_ns;         // when it came into its present state, to a few milliseconds
   Word opened_ns;        // when its connection was opened
   Word leases;           // how often this place was lent since the segment was created
-  Word session_leases;   // ... since the connection was opened
+  Word leases_before;    // ... before the connection was opened
   Word32 holder_thread;  // tid of the last lease
   Word32 holder_pid;
   Text<32> label;

@@ -50,6 +50,8 @@ class ForkMark {
   /// False in every child, and here after revoke().
   [[nodiscard]] bool is_valid() const { return page_->valid.load(std::memory_order_relaxed) != 0; }
   void revoke() { page_->valid.store(0, std::memory_order_relaxed); }
+  /// Not 0 while is_valid(): for who asks often. Lives as long as this.
+  [[nodiscard]] const std::atomic<std::uint64_t>& validity() const { return page_->valid; }
 
  private:
   struct Page {

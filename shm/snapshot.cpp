@@ -30,7 +30,9 @@ PlaceSnapshot copy_place(std::uint32_t index, PlaceWord word, const PlaceInfo& i
   place.leases = info.leases.load(std::memory_order_relaxed);
   if (!word.occupied()) return place;
   place.age_ns = ago(now_ns, info.opened_ns.load(std::memory_order_relaxed));
-  place.session_leases = info.session_leases.load(std::memory_order_relaxed);
+  // Read apart from each other: in between another connection can have been opened here.
+  const std::uint64_t before = info.leases_before.load(std::memory_order_relaxed);
+  place.session_leases = place.leases > before ? place.leases - before : 0;
   place.holder_pid = info.holder_pid.load(std::memory_order_relaxed);
   place.holder_thread = info.holder_thread.load(std::memory_order_relaxed);
   place.label = info.label.load();

@@ -32,6 +32,8 @@ class Membership {
   [[nodiscard]] WorkerRow& row() const { return segment_->workers()[id_.row]; }
   /// False in a forked child, and once fenced. One relaxed load.
   [[nodiscard]] bool is_valid() const { return mark_.is_valid(); }
+  /// Not 0 while is_valid(): for who asks often. Lives as long as this.
+  [[nodiscard]] const std::atomic<std::uint64_t>& validity() const { return mark_.validity(); }
   /// True in a child of the process that joined.
   [[nodiscard]] bool is_forked() const { return !mark_.is_this_process(); }
   /// As if dead, but at once: settles the row and drops the lock. Afterwards not valid. In a child

@@ -405,7 +405,9 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
       connection.lifetime_ms = std::max<std::uint64_t>(life_ns / kMillisecond, 1);
     }
     connection.checked_ms = ms_since(std::max(slot.checked_ns, slot.idle_since_ns));
-    connection.leases = slot.leases;
+    const shm::PlaceInfo& info = ref().info(place);
+    connection.leases = info.leases.load(std::memory_order_relaxed) -
+                        info.leases_before.load(std::memory_order_relaxed);
     const bool keepalive_due =
         config_.keepalive.count() > 0 &&
         connection.checked_ms >= static_cast<std::uint64_t>(config_.keepalive.count());

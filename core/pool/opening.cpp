@@ -120,14 +120,13 @@ Status Pool::begin_connect(const Opening& opening) {
   info.store_token({});
   info.label.store("");
   info.opened_ns.store(coarse_ns(), std::memory_order_relaxed);
-  info.session_leases.store(0, std::memory_order_relaxed);
+  info.leases_before.store(info.leases.load(std::memory_order_relaxed), std::memory_order_relaxed);
   info.holder_pid.store(parts_.membership.row().pid.load(std::memory_order_relaxed),
                         std::memory_order_relaxed);
   Slot& slot = slots_[place];
   slot.in_hands.store(true);
   slot.connection = std::move(made).value();
   slot.native = nullptr;
-  slot.leases = 0;
   slot.labelled = false;
   const ForkGate::Step step;
   Status status =

@@ -67,6 +67,7 @@ class Inside {
 Pool::Pool(const PoolConfig& config, Parts parts)
     : config_(config),
       parts_(std::move(parts)),
+      validity_(parts_.membership.validity()),
       owner_pattern_(
           PlaceWord(PlaceState::kFree, parts_.membership.id().row, parts_.membership.id().gen, 0)
               .raw()),
@@ -120,26 +121,25 @@ PlaceIndex Pool::take_any_idle() {
 
 // Fills in `loan` field by field: a struct returned through memory is read back wider than it was
 // written, and the processor waits for that (15 ns here).
-inline void Pool::lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan) {
+[[gnu::always_inline]] inline void Pool::lend(PlaceIndex place, std::string_view label,
+                                              std::uint64_t now_ns, Loan& loan) {
   Slot& slot = slots_[place];
-  if (!lent_lately_.load(std::memory_order_relaxed)) {
-    lent_lately_.store(true, std::memory_order_relaxed);
-  }
+  store_if_new(lent_lately_, true);
   const std::uint64_t serial = slot.serial.load(std::memory_order_relaxed) + 1;
   slot.serial.store(serial, std::memory_order_relaxed);
-  ++slot.leases;
   shm::PlaceInfo& info = ref().info(place);
-  info.since_ns.store(now_ns, std::memory_order_relaxed);
+  store_if_new(info.since_ns, now_ns);
   info.leases.store(info.leases.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  info.session_leases.store(slot.leases, std::memory_order_relaxed);
-  info.holder_thread.store(thread_id(), std::memory_order_relaxed);
-  if (!label.empty() || slot.labelled) {
-    info.label.store(label);
-    slot.labelled = !label.empty();
-  }
+  store_if_new(info.holder_thread, thread_id());
+  if (!label.empty() || slot.labelled) show_label(place, label);
   loan.place = place;
   loan.serial = serial;
   loan.native = slot.native;
+}
+
+void Pool::show_label(PlaceIndex place, std::string_view label) {
+  ref().info(place).label.store(label);
+  slots_[place].labelled = !label.empty();
 }
 
 Loan Pool::lend(PlaceIndex place, std::string_view label) {
@@ -394,18 +394,27 @@ bool Pool::is_overflow() const {
   return idle >= config_.kept();
 }
 
-// Idle first, and then one load of demand: a waiter that this releaser does not see has raised it
-// before it looked, and finds the place idle. The other order loses wake-ups.
-//
-// A thread that comes again at once leaves it there for itself while nobody is owed it. The waiter
-// looks for itself when that time is over, should the thread not come.
-void Pool::put_back(PlaceIndex place) {
-  if (!set_idle(place) || !is_demanded()) return;
+// Somebody may be waiting for the place that was just made idle. A thread that comes again at once
+// leaves it there for itself while nobody is owed it. The waiter looks for itself when that time is
+// over, should the thread not come.
+void Pool::serve_if_wanted(PlaceIndex place) {
   memory.returned_ns = monotonic_ns();
   const bool wanted = memory.comes_again ? is_owed(memory.returned_ns) : is_wanted();
   if (!wanted || !take_idle_at(place)) return;
   if (validate_after_ns_ == 0) return check_and_serve(place);
   serve(place);
+}
+
+// Idle first, and then one load of demand: a waiter that this releaser does not see has raised it
+// before it looked, and finds the place idle. The other order loses wake-ups.
+[[gnu::always_inline]] inline void Pool::give_back(const Loan& loan) {
+  Slot& slot = slots_[loan.place];
+  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+  set_if_new(slot.idle_since_ns, now_ns());
+  set_if_new<const void*>(memory.pool, this);
+  set_if_new(memory.place, loan.place);
+  set_if_new<std::uint64_t>(memory.returned_ns, 0);
+  if (set_idle(loan.place) && is_demanded()) serve_if_wanted(loan.place);
 }
 
 bool Pool::try_release(const Loan& loan) {
@@ -417,16 +426,6 @@ bool Pool::try_release(const Loan& loan) {
   if ((slot.connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_) != 0) return false;
   give_back(loan);
   return true;
-}
-
-void Pool::give_back(const Loan& loan) {
-  Slot& slot = slots_[loan.place];
-  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
-  slot.idle_since_ns = now_ns();
-  memory.pool = this;
-  memory.place = loan.place;
-  memory.returned_ns = 0;
-  put_back(loan.place);
 }
 
 Status Pool::release(const Loan& loan) {

@@ -51,6 +51,17 @@ using config::PoolConfig;
 using config::ResetMode;
 using std::chrono::milliseconds;
 
+/// A store behind a compare-and-swap must have left the processor's store buffer before the next
+/// one begins; a look costs less. For what seldom changes and is written by one thread at a time.
+template <typename T>
+void store_if_new(std::atomic<T>& cell, T value) {
+  if (cell.load(std::memory_order_relaxed) != value) cell.store(value, std::memory_order_relaxed);
+}
+template <typename T>
+void set_if_new(T& cell, T value) {
+  if (cell != value) cell = value;
+}
+
 /// A connection on loan, as the pool knows it. Worth nothing once given back.
 struct Loan {
   shm::PlaceIndex place = 0;
@@ -101,7 +112,7 @@ class Pool {
   [[nodiscard]] Stats stats() const;
   [[nodiscard]] const PoolConfig& config() const { return config_; }
   /// False in a forked child, and once this worker has fenced itself.
-  [[nodiscard]] bool is_valid() const { return parts_.membership.is_valid(); }
+  [[nodiscard]] bool is_valid() const { return validity_.load(std::memory_order_relaxed) != 0; }
 
   /// From now on nothing is lent; waiters fail with kClosed; what is idle or comes back is closed.
   void close();
@@ -201,6 +212,7 @@ class Pool {
   }
   void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
   Loan lend(PlaceIndex place, std::string_view label);
+  void show_label(PlaceIndex place, std::string_view label);
   static bool is_connected(Slot& slot);
   enum class Check { kGood, kBad, kLate };
   Check check(PlaceIndex place, Deadline deadline);
@@ -229,7 +241,7 @@ class Pool {
   // connection is being closed instead.
   bool set_idle(PlaceIndex place) {
     const Slot& slot = slots_[place];
-    ref().info(place).since_ns.store(slot.idle_since_ns, std::memory_order_relaxed);
+    store_if_new(ref().info(place).since_ns, slot.idle_since_ns);
     const std::uint64_t idle = slot.idle_word.load(std::memory_order_relaxed);
     std::uint64_t used = idle + kIdleToUsed;
     if (cell(place).compare_exchange_strong(used, idle)) return true;
@@ -240,7 +252,7 @@ class Pool {
   [[nodiscard]] bool is_wanted() const;
   [[nodiscard]] bool is_owed(std::uint64_t now_ns);
   [[nodiscard]] std::uint64_t owed_from_ns(const shm::LineView& view, std::uint64_t now_ns) const;
-  void put_back(PlaceIndex place);
+  void serve_if_wanted(PlaceIndex place);
   void serve(PlaceIndex place);
   void check_and_serve(PlaceIndex place);
   void serve_idle();
@@ -316,6 +328,7 @@ class Pool {
 
   const PoolConfig config_;
   Parts parts_;
+  const std::atomic<std::uint64_t>& validity_;  // the membership's: one step nearer
   const std::uint64_t owner_pattern_;
   const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
   const std::uint64_t handover_after_ns_;

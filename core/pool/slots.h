@@ -30,7 +30,6 @@ struct alignas(64) Slot {
   std::atomic<std::uint64_t> expires_ns{0};
   std::uint64_t idle_since_ns = 0;
   std::uint64_t checked_ns = 0;  // when it last answered
-  std::uint64_t leases = 0;      // since opened
   bool labelled = false;         // its place shows a label
   // What a forked child must close: a number, and the inode behind it, since a host's closefrom()
   // can have made the number another file's.

@@ -117,7 +117,7 @@ TEST_F(Snapshots, ShowWhoHoldsAPlaceAndSinceWhen) {
   info.since_ns.store(monotonic_ns() - 5'000'000);
   info.opened_ns.store(monotonic_ns() - 9'000'000'000);
   info.leases.store(12);
-  info.session_leases.store(3);
+  info.leases_before.store(9);
   info.holder_pid.store(99);
   info.holder_thread.store(100);
   info.label.store("GET /");
