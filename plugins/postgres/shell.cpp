@@ -150,9 +150,19 @@ std::optional<Dialled> dialled(const ServerAddress& address, const std::string& 
   return Dialled{host, numeric.data(), port.data()};
 }
 
+void add_option(std::string& text, std::string_view keyword, std::string_view value) {
+  text.append(keyword).append("='");
+  for (const char c : value) {
+    if (c == '\'' || c == '\\') text += '\\';
+    text += c;
+  }
+  text += "' ";
+}
+
 /// Every option of libpq's that the environment or a service file could supply, so that they
-/// supply none: the DSN's values, what libpq has built in, or nothing.
-Options all_options(const Dsn& dsn, const Dialled& to) {
+/// supply none: the DSN's values, what libpq has built in, or nothing. As text, for in an array of
+/// options an empty value counts as none.
+std::string all_options(const Dsn& dsn, const Dialled& to) {
   // What would have a say in a handshake that is none. A password file that cannot be: it is not
   // looked for.
   const Options ours = {
@@ -160,6 +170,7 @@ Options all_options(const Dsn& dsn, const Dialled& to) {
       {"hostaddr", to.address},
       {"port", to.port},
       {"passfile", "/dev/null/none"},
+      {"connect_timeout", "0"},
       {"sslmode", "disable"},
       {"sslnegotiation", "postgres"},
       {"gssencmode", "disable"},
@@ -173,8 +184,8 @@ Options all_options(const Dsn& dsn, const Dialled& to) {
   };
   const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> known(
       PQconninfoParse("", nullptr), &PQconninfoFree);
-  Options options;
-  if (known == nullptr) return options;
+  std::string text;
+  if (known == nullptr) return text;
   for (const PQconninfoOption* at = known.get(); at->keyword != nullptr; ++at) {
     const std::string keyword = at->keyword;
     // A service cannot be switched off, but whatever it says is said here already.
@@ -183,22 +194,9 @@ Options all_options(const Dsn& dsn, const Dialled& to) {
                                     [&](const auto& option) { return option.first == keyword; });
     std::string value = found != ours.end() ? found->second : dsn.effective(keyword);
     if (found == ours.end() && value.empty() && at->compiled != nullptr) value = at->compiled;
-    options.emplace_back(keyword, std::move(value));
+    add_option(text, keyword, value);
   }
-  return options;
-}
-
-/// A PGconn that has just begun to connect; null without memory.
-PGconn* dial(const Options& options) {
-  std::vector<const char*> keywords;
-  std::vector<const char*> values;
-  for (const auto& [keyword, value] : options) {
-    keywords.push_back(keyword.c_str());
-    values.push_back(value.c_str());
-  }
-  keywords.push_back(nullptr);
-  values.push_back(nullptr);
-  return PQconnectStartParams(keywords.data(), values.data(), 0);
+  return text;
 }
 
 /// Runs libpq's handshake, all answers of which are there already.
@@ -234,7 +232,7 @@ Shell make_shell(const Dsn& dsn, const SessionBlob& blob, Failure* failure) {
     return {};
   }
   Shell shell;
-  shell.conn.reset(dial(all_options(dsn, *to)));
+  shell.conn.reset(PQconnectStart(all_options(dsn, *to).c_str()));
   PGconn* const conn = shell.conn.get();
   if (conn == nullptr) {
     refuse(failure, WEIR_OUT_OF_MEMORY, "out of memory");

@@ -1,6 +1,7 @@
 // Moving sessions of the postgres driver, within a process and between two.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -13,6 +14,12 @@ namespace weir::test {
 
 class PostgresHandover : public PostgresSuite {
  protected:
+  /// By TCP. REQUIRES: the server listens there.
+  std::string tcp_dsn() {
+    const std::string local = subject().dsn();
+    return server().tcp_dsn_as("app") + local.substr(local.find(" password="));
+  }
+
   static weir_conn_options_t options_of(weir_reset_mode mode) {
     weir_conn_options_t options{};
     options.struct_size = sizeof options;
@@ -49,6 +56,17 @@ class PostgresHandover : public PostgresSuite {
     if (arrived.ok()) return std::move(arrived).value();
     close(copy);
     return {};
+  }
+
+  /// As moved(), but fails: why. The descriptor has to stay the caller's.
+  Status import_refusal(const Dsn& dsn, int descriptor, const std::string& blob,
+                        weir_reset_mode mode = WEIR_RESET_TRACKED) {
+    const bool was_open = fcntl(descriptor, F_GETFD) >= 0;
+    const Result<Connection> arrived =
+        Connection::import_session(dsn, options_of(mode), descriptor, blob);
+    EXPECT_FALSE(arrived.ok());
+    EXPECT_EQ(fcntl(descriptor, F_GETFD) >= 0, was_open) << "the descriptor stays the caller's";
+    return heard(arrived.status());
   }
 
   /// Why `connection` cannot move now.
