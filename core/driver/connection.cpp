@@ -45,6 +45,11 @@ Status bad_driver(const weir_driver_t& table, const std::string& what) {
   return {Code::kBadDriver, std::string("driver ") + table.name + ": " + what};
 }
 
+Status cannot_move(const weir_driver_t& table) {
+  return {Code::kNotSupported,
+          std::string("driver ") + table.name + ": sessions cannot move to another process"};
+}
+
 timespec to_timespec(Nanos duration) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
   return {static_cast<time_t>(seconds.count()),
@@ -71,6 +76,19 @@ Result<Connection> Connection::open(const Dsn& dsn, weir_conn_options_t options,
   Result<Connection> connection = open(dsn, options);
   wipe(password.value());
   return connection;
+}
+
+Result<Connection> Connection::import_session(const Dsn& dsn, const weir_conn_options_t& options,
+                                              int descriptor, std::string_view blob) {
+  const weir_driver_t& table = dsn.driver().table();
+  if (!dsn.driver().can_move_sessions()) return cannot_move(table);
+  weir_conn_t* conn = nullptr;
+  weir_error_t error = WEIR_ERROR_INIT;
+  WEIR_TRY(read_error(table.import_session(dsn.get(), &options, descriptor, blob.data(),
+                                           blob.size(), &conn, &error),
+                      error));
+  if (conn == nullptr) return bad_driver(table, "import_session succeeded without a connection");
+  return Connection(table, conn);
 }
 
 Connection::Connection(Connection&& other) noexcept
@@ -148,6 +166,20 @@ weir_token_t Connection::session_token() const {
 Status Connection::cancel(Deadline deadline) {
   weir_error_t error = WEIR_ERROR_INIT;
   return read_error(table_->cancel(conn_, deadline.ns(), &error), error);
+}
+
+Result<std::string> Connection::export_session() {
+  if (!can_move_sessions(*table_)) return cannot_move(*table_);
+  std::string blob(WEIR_BLOB_MAX, '\0');
+  std::size_t size = blob.size();
+  weir_error_t error = WEIR_ERROR_INIT;
+  WEIR_TRY(read_error(table_->export_session(conn_, blob.data(), &size, &error), error));
+  if (size > blob.size()) {
+    return bad_driver(*table_, "export_session wrote " + std::to_string(size) + " bytes, at most " +
+                                   std::to_string(blob.size()) + " expected");
+  }
+  blob.resize(size);
+  return blob;
 }
 
 void Connection::abandon() {

@@ -1,13 +1,16 @@
 // Connection: RAII over one driver connection; the ABI's codes and errors become Status.
 //
 // Operations are stepped (start, then step until done); run() is the same with a poll between
-// steps, for callers that may block. The object must not outlive its Dsn.
+// steps, for callers that may block. The object must not outlive its Dsn. A session can move to
+// another process: export_session() here, import_session() there, abandon() here before it is used
+// there.
 // Threads: one at a time per connection, cancel() apart. Fork: a child calls abandon(), or nothing.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -28,6 +31,12 @@ class Connection {
   /// file; kAuthFailed as read_password_file() says it.
   static Result<Connection> open(const Dsn& dsn, weir_conn_options_t options,
                                  const std::string& password_file);
+  /// A connected object out of another process's export_session() and a copy of its fd(), which is
+  /// this object's on success and on failure still the caller's. Nothing of it is trusted.
+  /// kNotSupported: the driver, or this version of it, cannot; kBadArgument names what is wrong or
+  /// does not fit `dsn` and `options`; kConnectionBroken: the server hung up. Does not block.
+  static Result<Connection> import_session(const Dsn& dsn, const weir_conn_options_t& options,
+                                           int descriptor, std::string_view blob);
   Connection(Connection&& other) noexcept;
   Connection& operator=(Connection&& other) noexcept;
   /// Frees the object; a session still open is cut without a goodbye.
@@ -56,7 +65,13 @@ class Connection {
   [[nodiscard]] weir_token_t session_token() const;
   /// Asks the server to stop what runs here, from another thread. Blocks until the deadline.
   Status cancel(Deadline deadline);
-  /// Lets go without a word to the server; afterwards there is no object.
+  /// Describes an open, idle, clean session to another process that is sent a copy of fd(); nothing
+  /// changes here until abandon(). kNotSupported: it can never move; kWouldBlock: not now, for the
+  /// server has said something that condition(WEIR_LOOK_AT_SOCKET) would read; kBadArgument: it is
+  /// not clean. Holds no password. Does not block.
+  [[nodiscard]] Result<std::string> export_session();
+  /// Lets go without a word to the server; afterwards there is no object, and this process has no
+  /// copy of the session's socket.
   void abandon();
 
  private:

@@ -17,6 +17,12 @@
 
 namespace weir::driver {
 
+/// Whether `table` has what a live handover takes.
+[[nodiscard]] inline bool can_move_sessions(const weir_driver_t& table) {
+  return WEIR_HAS_FIELD(&table, weir_driver_t, export_session) &&
+         WEIR_HAS_FIELD(&table, weir_driver_t, import_session);
+}
+
 class Driver {
  public:
   /// The driver `name` ([a-z][a-z0-9]*) from the first of `directories` that has <name>.so; loads
@@ -38,6 +44,8 @@ class Driver {
   [[nodiscard]] bool takes_password() const {
     return (table_->flags & WEIR_DRIVER_TAKES_PASSWORD) != 0;
   }
+  /// Whether its sessions may move to another process. One session or another may still not.
+  [[nodiscard]] bool can_move_sessions() const { return driver::can_move_sessions(*table_); }
 
  private:
   class Registry;

@@ -67,20 +67,20 @@ void Closing::abandon() {
   fd_ = -1;
 }
 
-void abandon_connection(PGconn* conn) {
+bool unplug(PGconn* conn) {
   const int socket = PQsocket(conn);
-  if (socket >= 0) {
-    // Something that takes no bytes in the socket's stead; unlike /dev/null it needs no file
-    // system.
-    const int deaf = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (deaf < 0) {
-      ::close(socket);
-      return;  // without a stand-in PQfinish would speak: leaking the PGconn is the lesser evil
-    }
-    dup3(deaf, socket, O_CLOEXEC);
-    ::close(deaf);
-  }
-  PQfinish(conn);
+  if (socket < 0) return true;
+  // Something that takes no bytes in the socket's stead; unlike /dev/null it needs no file system.
+  const int deaf = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool is_out = deaf >= 0 && dup3(deaf, socket, O_CLOEXEC) >= 0;
+  if (deaf >= 0) ::close(deaf);
+  if (is_out) return true;
+  ::close(socket);
+  return false;  // without a stand-in PQfinish would speak: leaking the PGconn is the lesser evil
+}
+
+void abandon_connection(PGconn* conn) {
+  if (unplug(conn)) PQfinish(conn);
 }
 
 }  // namespace weir::postgres

@@ -33,6 +33,11 @@ class Closing {
   PGconn* conn_ = nullptr;  // only if it could not be finished at once
 };
 
+/// Replaces this process's descriptor of `conn` by one that leads nowhere: not a word reaches the
+/// server, and there is no shutdown. False: no descriptor was left for that; this process's is
+/// closed all the same, and `conn` must not be used or finished any more.
+[[nodiscard]] bool unplug(PGconn* conn);
+
 /// Frees `conn` and closes this process's descriptor of it without a word to the server, and
 /// without shutdown: another process may go on with the session.
 void abandon_connection(PGconn* conn);

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "dsn.h"
 #include "failure.h"
@@ -41,6 +42,8 @@ class Connecting {
   /// After kDone: the session's token; without a cancel key if none was seen, nullopt if the server
   /// names no session.
   [[nodiscard]] std::optional<SessionToken> token() const;
+  /// After kDone: the names of what the server reported.
+  [[nodiscard]] const std::vector<std::string>& parameters() const { return trace_.parameters(); }
 
  private:
   PGconn* conn_ = nullptr;

@@ -16,16 +16,17 @@
 #include "failure.h"
 #include "host.h"
 #include "session.h"
+#include "spare_shells.h"
 #include "weir/driver.h"
 
 struct weir_dsn {
   weir::postgres::Dsn dsn;
+  mutable weir::postgres::SpareShells spares;  // synchronizes itself
 };
 
 struct weir_conn {
-  weir_conn(const weir::postgres::Dsn& dsn, weir::postgres::SessionOptions options,
-            weir_reset_mode mode)
-      : session(dsn, std::move(options), mode) {}
+  weir_conn(const weir_dsn& dsn, weir::postgres::SessionOptions options, weir_reset_mode mode)
+      : session(dsn.dsn, dsn.spares, std::move(options), mode) {}
   weir::postgres::Session session;
 };
 
@@ -86,21 +87,35 @@ std::int32_t parse_dsn(const char* text, weir_dsn_t** dsn, weir_dsn_info_t* info
 
 void free_dsn(weir_dsn_t* dsn) { delete dsn; }
 
+/// A connection object that nothing was started on; null: see *failure. `doing` names the caller.
+std::unique_ptr<weir_conn> make_conn(const weir_dsn_t* dsn, const weir_conn_options_t* options,
+                                     const std::string& doing, Failure* failure) {
+  if (dsn == nullptr || options == nullptr ||
+      options->struct_size < offsetof(weir_conn_options_t, password)) {  // as of ABI 1.0
+    *failure = {WEIR_BAD_ARGUMENT, "postgres: " + doing + ": an argument is missing", {}};
+    return nullptr;
+  }
+  if (options->reset_mode < WEIR_RESET_TRACKED || options->reset_mode > WEIR_RESET_TRANSACTION) {
+    *failure = {WEIR_BAD_ARGUMENT, "postgres: " + doing + ": unknown reset mode", {}};
+    return nullptr;
+  }
+  const char* const name = options->client_name != nullptr ? options->client_name : "";
+  SessionOptions wanted{name, options->statement_timeout_ms, std::nullopt};
+  if (WEIR_HAS_FIELD(options, weir_conn_options_t, password)) wanted.password = options->password;
+  return std::make_unique<weir_conn>(*dsn, std::move(wanted),
+                                     static_cast<weir_reset_mode>(options->reset_mode));
+}
+
 std::int32_t open_conn(const weir_dsn_t* dsn, const weir_conn_options_t* options,
                        weir_conn_t** conn, weir_error_t* error) {
   return guarded(error, [&] {
-    if (dsn == nullptr || options == nullptr || conn == nullptr ||
-        options->struct_size < offsetof(weir_conn_options_t, password)) {  // as of ABI 1.0
+    if (conn == nullptr) {
       return report({WEIR_BAD_ARGUMENT, "postgres: open_conn: an argument is missing", {}}, error);
     }
-    if (options->reset_mode < WEIR_RESET_TRACKED || options->reset_mode > WEIR_RESET_TRANSACTION) {
-      return report({WEIR_BAD_ARGUMENT, "postgres: open_conn: unknown reset mode", {}}, error);
-    }
-    const char* const name = options->client_name != nullptr ? options->client_name : "";
-    SessionOptions wanted{name, options->statement_timeout_ms, std::nullopt};
-    if (WEIR_HAS_FIELD(options, weir_conn_options_t, password)) wanted.password = options->password;
-    *conn = new weir_conn(dsn->dsn, std::move(wanted),
-                          static_cast<weir_reset_mode>(options->reset_mode));
+    Failure failure;
+    auto made = make_conn(dsn, options, "open_conn", &failure);
+    if (made == nullptr) return report(failure, error);
+    *conn = made.release();
     return static_cast<std::int32_t>(WEIR_OK);
   });
 }
@@ -150,6 +165,46 @@ std::int32_t cancel(weir_conn_t* conn, std::uint64_t deadline_ns, weir_error_t* 
   });
 }
 
+std::int32_t export_session(weir_conn_t* conn, void* blob, size_t* size, weir_error_t* error) {
+  return guarded(error, [&] {
+    if (conn == nullptr || blob == nullptr || size == nullptr) {
+      return report({WEIR_BAD_ARGUMENT, "postgres: export: an argument is missing", {}}, error);
+    }
+    Failure failure;
+    std::string bytes;
+    if (!conn->session.describe(&bytes, &failure)) return report(failure, error);
+    const std::size_t room = std::min<std::size_t>(*size, WEIR_BLOB_MAX);
+    if (bytes.size() > room) {
+      return report(
+          {WEIR_NOT_SUPPORTED,
+           "postgres: cannot be exported: its description has " + std::to_string(bytes.size()) +
+               " bytes, there is room for " + std::to_string(*size),
+           {}},
+          error);
+    }
+    std::memcpy(blob, bytes.data(), bytes.size());
+    *size = bytes.size();
+    return static_cast<std::int32_t>(WEIR_OK);
+  });
+}
+
+std::int32_t import_session(const weir_dsn_t* dsn, const weir_conn_options_t* options,
+                            std::int32_t descriptor, const void* blob, size_t size,
+                            weir_conn_t** conn, weir_error_t* error) {
+  return guarded(error, [&] {
+    if (blob == nullptr || conn == nullptr) {
+      return report({WEIR_BAD_ARGUMENT, "postgres: import: an argument is missing", {}}, error);
+    }
+    Failure failure;
+    auto made = make_conn(dsn, options, "import", &failure);
+    if (made == nullptr) return report(failure, error);
+    const std::string_view bytes(static_cast<const char*>(blob), size);
+    if (!made->session.adopt(descriptor, bytes, &failure)) return report(failure, error);
+    *conn = made.release();
+    return static_cast<std::int32_t>(WEIR_OK);
+  });
+}
+
 /// "1 (libpq 15.4)": the library that is loaded, not the one that was compiled with.
 const char* version() {
   static const std::string text = [] {
@@ -186,8 +241,8 @@ extern "C" const weir_driver_t* weir_driver_entry(void) {
       .abandon = driver::abandon,
       .session_token = driver::session_token,
       .cancel = driver::cancel,
-      .export_session = nullptr,
-      .import_session = nullptr,
+      .export_session = driver::export_session,
+      .import_session = driver::import_session,
       .get_extension = nullptr,
   };
   return &table;

@@ -69,10 +69,25 @@ bool refuse_argument(Failure* failure, const char* what) {
   return fail(failure, WEIR_BAD_ARGUMENT, std::string(what) + " is missing or too short");
 }
 
+/// The PGconn that an event is about; null if the event says none.
+PGconn* conn_of(PGEventId event, void* info) {
+  switch (event) {
+    case PGEVT_RESULTCREATE:
+      return static_cast<PGEventResultCreate*>(info)->conn;
+    case PGEVT_CONNRESET:
+      return static_cast<PGEventConnReset*>(info)->conn;
+    case PGEVT_CONNDESTROY:
+      return static_cast<PGEventConnDestroy*>(info)->conn;
+    default:
+      return nullptr;
+  }
+}
+
 }  // namespace
 
-Session::Session(const Dsn& dsn, SessionOptions options, weir_reset_mode reset_mode)
-    : dsn_(dsn), options_(std::move(options)), reset_mode_(reset_mode) {}
+Session::Session(const Dsn& dsn, SpareShells& spares, SessionOptions options,
+                 weir_reset_mode reset_mode)
+    : dsn_(dsn), spares_(spares), options_(std::move(options)), reset_mode_(reset_mode) {}
 
 /// Cut before PQfinish, whose Terminate then neither blocks nor arrives.
 void Session::Cut::operator()(PGconn* conn) const {
@@ -88,6 +103,7 @@ bool Session::start(std::int32_t op, void* argument, std::uint64_t deadline_ns, 
                 std::string(name_of(op)) + ": " + name_of(op_) + " has not ended yet");
   }
   op_ = op;  // from here on results are the driver's own
+  is_described_ = false;
   is_asking_ = false;
   argument_ = argument;
   deadline_ns_ = deadline_ns;
@@ -153,10 +169,17 @@ bool Session::begin_connect(Failure* failure) {
   }
   conn_.reset(work_.emplace<Connecting>().start(dsn_, options_));
   if (conn_ == nullptr) return fail(failure, WEIR_OUT_OF_MEMORY, "connect: out of memory");
-  if (PQregisterEventProc(conn_.get(), &Session::on_event, "weir", this) == 0) {
-    return fail(failure, WEIR_OUT_OF_MEMORY, "connect: cannot watch the session");
+  return watch(failure);
+}
+
+/// Has libpq tell of all that happens on the PGconn. A shell has the procedure from before.
+bool Session::watch(Failure* failure) {
+  PGconn* const conn = conn_.get();
+  PQregisterEventProc(conn, &Session::on_event, "weir", nullptr);
+  if (PQsetInstanceData(conn, &Session::on_event, this) == 0) {
+    return fail(failure, WEIR_OUT_OF_MEMORY, "cannot watch the session");
   }
-  default_receiver_ = PQsetNoticeReceiver(conn_.get(), &Session::on_notice, this);
+  default_receiver_ = PQsetNoticeReceiver(conn, &Session::on_notice, this);
   return true;
 }
 
@@ -306,6 +329,7 @@ Progress Session::step_work(Failure* failure) {
 
 Progress Session::end_connect() {
   token_ = std::get<Connecting>(work_).token();
+  parameters_ = std::get<Connecting>(work_).parameters();
   state_ = State::kOpen;
   return Progress::kDone;
 }
@@ -391,8 +415,11 @@ void Session::end(Progress progress, std::int32_t code) {
 
 // ---- what leases do -----------------------------------------------------------------------------
 
-int Session::on_event(PGEventId event, void* info, void* self) {
-  auto* const session = static_cast<Session*>(self);
+int Session::on_event(PGEventId event, void* info, void* /*unused*/) {
+  const PGconn* const conn = conn_of(event, info);
+  if (conn == nullptr) return 1;
+  auto* const session = static_cast<Session*>(PQinstanceData(conn, &Session::on_event));
+  if (session == nullptr) return 1;  // a shell
   switch (event) {
     case PGEVT_RESULTCREATE:
       session->note(static_cast<PGEventResultCreate*>(info)->result);
@@ -505,7 +532,11 @@ int Session::fd() const {
 void Session::abandon() {
   if (auto* closing = std::get_if<Closing>(&work_)) closing->abandon();
   work_.emplace<std::monostate>();
-  if (conn_ != nullptr) abandon_connection(conn_.release());
+  if (conn_ != nullptr && is_described_ && local_condition() == 0) {
+    leave_shell();
+  } else if (conn_ != nullptr) {
+    abandon_connection(conn_.release());
+  }
   state_ = State::kClosed;
 }
 

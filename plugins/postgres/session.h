@@ -3,6 +3,7 @@
 //
 // Between operations the PGconn belongs to whoever has the lease, in libpq's blocking mode, and an
 // event procedure notes the command tag of every result. The driver's own statements are not noted.
+// A session can go on in another process: describe() and abandon() here, adopt() there.
 // Threads: one at a time, cancel() apart. Fork: a child may only call abandon().
 #pragma once
 
@@ -13,7 +14,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
+#include <vector>
 
 #include "cancel_request.h"
 #include "closing.h"
@@ -21,14 +24,15 @@
 #include "dsn.h"
 #include "failure.h"
 #include "query.h"
+#include "spare_shells.h"
 #include "token.h"
 
 namespace weir::postgres {
 
 class Session {
  public:
-  /// `dsn` must outlive it. No network.
-  Session(const Dsn& dsn, SessionOptions options, weir_reset_mode reset_mode);
+  /// `dsn` and `spares` must outlive it. No network.
+  Session(const Dsn& dsn, SpareShells& spares, SessionOptions options, weir_reset_mode reset_mode);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   /// A session still open is cut without a goodbye.
@@ -46,6 +50,15 @@ class Session {
   [[nodiscard]] std::uint32_t condition(std::int32_t look);
   /// Closes this process's descriptor, unheard by the server.
   void abandon();
+
+  /// Describes the session, which must be open, idle and clean, to another process. It stays as it
+  /// is: either this one goes on with it, or abandon() leaves it to the other. No system call but a
+  /// look at the socket.
+  bool describe(std::string* blob, Failure* failure);
+  /// Becomes the session that `blob` describes and whose socket `descriptor` is. On success the
+  /// descriptor is this object's. Does not wait.
+  /// REQUIRES: nothing was started.
+  bool adopt(int descriptor, std::string_view blob, Failure* failure);
 
   /// Names the session, also after it failed or was closed; empty if it never was or has no name.
   [[nodiscard]] weir_token_t token() const;
@@ -68,6 +81,7 @@ class Session {
   bool is_ready_for_query(Failure* failure) const;
   bool send(const std::string& statement, Query::Rows rows, Failure* failure);
   bool send_next_of_reset(Failure* failure);
+  bool watch(Failure* failure);
 
   // Stepping and ending it.
   Progress step_work(Failure* failure);
@@ -82,19 +96,23 @@ class Session {
   void hold();
   void hand_out();
   bool drop_notifications();
+  bool is_clean(Failure* failure) const;
+  void leave_shell();
   std::uint32_t local_condition() const;
   std::uint32_t look_at_socket();
-  static int on_event(PGEventId event, void* info, void* self);
+  static int on_event(PGEventId event, void* info, void* unused);
   static void on_notice(void* self, const PGresult* notice);
 
   // Constant after construction.
   const Dsn& dsn_;
+  SpareShells& spares_;
   const SessionOptions options_;
   const weir_reset_mode reset_mode_;
 
   State state_ = State::kNew;
   std::unique_ptr<PGconn, Cut> conn_;
-  std::optional<SessionToken> token_;  // constant once connected
+  std::optional<SessionToken> token_;    // constant once connected
+  std::vector<std::string> parameters_;  // names of what the server reported, constant likewise
 
   PQnoticeReceiver default_receiver_ = nullptr;  // libpq's
 
@@ -110,6 +128,7 @@ class Session {
   bool is_doubtful_ = false;    // a statement was refused as if the server were read-only
   bool said_farewell_ = false;  // the server sent FATAL while nobody asked
   bool is_unexpected_ = false;  // libpq met a message that nobody asked for
+  bool is_described_ = false;   // and nothing was started since
 };
 
 }  // namespace weir::postgres

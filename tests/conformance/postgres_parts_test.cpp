@@ -9,6 +9,7 @@
 
 #include "plugins/postgres/failure.h"
 #include "plugins/postgres/key_trace.h"
+#include "plugins/postgres/session_blob.h"
 #include "plugins/postgres/tags.h"
 #include "plugins/postgres/token.h"
 
@@ -26,6 +27,25 @@ SessionToken token_of_a_unix_server() {
       static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(address.sun_path) + 1);
   std::memcpy(&token.address.storage, &address, sizeof address);
   return token;
+}
+
+SessionBlob blob_of_a_session() {
+  SessionBlob blob;
+  blob.server_identity = "postgres:/run/postgresql:5432";
+  blob.fingerprint = 0x1234'5678'9abc'def0;
+  blob.reset_mode = WEIR_RESET_ALWAYS;
+  blob.statement_timeout_ms = 30'000;
+  blob.session = token_of_a_unix_server();
+  blob.host = "/run/postgresql";
+  blob.parameters = {{"server_version", "15.4"}, {"client_encoding", "UTF8"}, {"search_path", ""}};
+  return blob;
+}
+
+/// What `blob` is refused for; WEIR_OK if it is not.
+Failure refusal_of(const SessionBlob& blob) {
+  SessionBlob read;
+  Failure failure;
+  return SessionBlob::from_bytes(blob.to_bytes(), &read, &failure) ? Failure{} : failure;
 }
 
 }  // namespace
@@ -87,6 +107,73 @@ TEST(PostgresKeyTrace, ReadsTheKeyFromItsLineOnly) {
         "2026-01-01\tB\t12\tBackendKeyData\t 1 2"}) {
     EXPECT_FALSE(parse_key_line(line)) << line;
   }
+}
+
+TEST(PostgresKeyTrace, ReadsTheNamesOfReportedParameters) {
+  EXPECT_EQ(parse_parameter_line("B\t22\tParameterStatus\t \"TimeZone\" \"Etc/UTC\""), "TimeZone");
+  EXPECT_EQ(parse_parameter_line("B\t1022\tParameterStatus\t \"search_path\" \"cut of"),
+            "search_path");
+  for (const char* const line :
+       {"", "B\t", "B\t22\tParameterStatus\t \"Time", "F\t22\tParameterStatus\t \"a\" \"b\"",
+        "B\t22\tNoticeResponse\t \"a\"", "\"a\" B\t22\tParameterStatus\t \"a\""}) {
+    EXPECT_EQ(parse_parameter_line(line), "") << line;
+  }
+}
+
+TEST(PostgresBlob, SurvivesTheWayThroughBytes) {
+  const SessionBlob blob = blob_of_a_session();
+  SessionBlob back;
+  Failure failure;
+  ASSERT_TRUE(SessionBlob::from_bytes(blob.to_bytes(), &back, &failure)) << failure.message;
+  EXPECT_EQ(back.to_bytes(), blob.to_bytes());
+  EXPECT_EQ(back.server_identity, blob.server_identity);
+  EXPECT_EQ(back.fingerprint, blob.fingerprint);
+  EXPECT_EQ(back.reset_mode, blob.reset_mode);
+  EXPECT_EQ(back.statement_timeout_ms, blob.statement_timeout_ms);
+  EXPECT_EQ(back.session.cancel_key, blob.session.cancel_key);
+  EXPECT_EQ(back.session.address, blob.session.address);
+  EXPECT_EQ(back.host, blob.host);
+  ASSERT_NE(back.parameter("search_path"), nullptr);
+  EXPECT_EQ(*back.parameter("search_path"), "");
+  EXPECT_EQ(back.parameter("TimeZone"), nullptr);
+}
+
+TEST(PostgresBlob, IsRefusedForEachFieldThatIsWrongThoughItsChecksumIsRight) {
+  ASSERT_EQ(refusal_of(blob_of_a_session()).code, WEIR_OK);
+  const auto expect_refused = [](const char* names, auto change) {
+    SessionBlob blob = blob_of_a_session();
+    change(blob);
+    const Failure failure = refusal_of(blob);
+    EXPECT_EQ(failure.code, WEIR_BAD_ARGUMENT) << names;
+    EXPECT_NE(failure.message.find(names), std::string::npos) << failure.message;
+  };
+  expect_refused("identity", [](SessionBlob& blob) { blob.server_identity.resize(256, 'x'); });
+  expect_refused("identity", [](SessionBlob& blob) { blob.server_identity[3] = '\0'; });
+  expect_refused("reset mode", [](SessionBlob& blob) { blob.reset_mode = -1; });
+  expect_refused("reset mode", [](SessionBlob& blob) { blob.reset_mode = 3; });
+  expect_refused("token", [](SessionBlob& blob) { blob.session.pid = 0; });
+  expect_refused("token", [](SessionBlob& blob) { blob.session.cancel_key.reset(); });
+  expect_refused("token", [](SessionBlob& blob) { blob.session.address.storage.ss_family = 77; });
+  expect_refused("token", [](SessionBlob& blob) { blob.session.address.size = 1; });
+  expect_refused("host", [](SessionBlob& blob) { blob.host.resize(1025, 'h'); });
+  expect_refused("parameters", [](SessionBlob& blob) { blob.parameters[2].name = ""; });
+  expect_refused("parameters", [](SessionBlob& blob) { blob.parameters[2].name.resize(64, 'n'); });
+  expect_refused("parameters",
+                 [](SessionBlob& blob) { blob.parameters[2].value.resize(1025, 'v'); });
+  expect_refused("parameters", [](SessionBlob& blob) { blob.parameters.resize(65, {"n", ""}); });
+  expect_refused("version", [](SessionBlob& blob) { blob.parameters[0].name = "other"; });
+  expect_refused("encoding", [](SessionBlob& blob) { blob.parameters[1].name = "other"; });
+}
+
+TEST(PostgresBlob, SaysWhoseItIsBeforeAnythingElse) {
+  SessionBlob read;
+  Failure failure;
+  std::string other = blob_of_a_session().to_bytes();
+  other.replace(10, 8, "postgrex");
+  EXPECT_FALSE(SessionBlob::from_bytes(other, &read, &failure));
+  EXPECT_EQ(failure.code, WEIR_NOT_SUPPORTED);
+  EXPECT_FALSE(SessionBlob::from_bytes("", &read, &failure));
+  EXPECT_EQ(failure.code, WEIR_BAD_ARGUMENT);
 }
 
 TEST(PostgresFailure, FindsTheSqlstateOfAConnectionInAnyLanguage) {

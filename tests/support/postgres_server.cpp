@@ -182,6 +182,13 @@ PostgresServer::PostgresServer(PostgresSettings settings)
   give_to(folder_.path(), user);
   run_program({"/bin/cp", "-R", "--reflink=auto", "--", Template::data(), folder_.path() / "data"},
               folder_.path() / "log", user);
+  if (settings_.tls) {
+    const fs::path data = folder_.path() / "data";
+    run_program({"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+                 "-keyout", data / "server.key", "-out", data / "server.crt"},
+                folder_.path() / "log", user);
+  }
   if (settings_.tcp) tcp_port_ = free_tcp_port();
   write_configuration();
   start();
@@ -205,6 +212,7 @@ void PostgresServer::write_configuration() const {
   set("unix_socket_directories", folder_.path());
   set("port", std::to_string(settings_.tcp ? tcp_port_ : kUnixPort));
   set("listen_addresses", settings_.tcp ? "127.0.0.1" : "");
+  set("ssl", settings_.tls ? "on" : "off");  // server.crt and server.key beside this file
   // Nothing here has to survive a crash, and there is not much of it.
   set("fsync", "off");
   set("synchronous_commit", "off");

@@ -28,6 +28,9 @@ struct PostgresSettings {
   std::string auth = "trust";
   /// Listen on 127.0.0.1 too, at tcp_port().
   bool tcp = false;
+  /// With TLS by TCP, for whoever asks for it: a certificate of its own, for a day. Needs the
+  /// program openssl.
+  bool tls = false;
   /// Anything else for postgresql.conf, unquoted: {"idle_session_timeout", "1s"}.
   std::map<std::string, std::string> extra = {};
 };

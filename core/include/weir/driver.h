@@ -35,8 +35,9 @@ extern "C" {
 #define WEIR_DRIVER_MAGIC 0x52564457u /* "WDVR" in memory */
 #define WEIR_DRIVER_ABI_MAJOR 1
 #define WEIR_DRIVER_ABI_MINOR                       \
-  2 /* 1: conn_options.password, WEIR_COND_DOUBTFUL \
-       2: server_limits.client_check_ms */
+  3 /* 1: conn_options.password, WEIR_COND_DOUBTFUL \
+       2: server_limits.client_check_ms             \
+       3: WEIR_BLOB_MAX, what a live handover promises */
 
 /* Whether `member` lies inside what the other side says it filled in, and is set. */
 #define WEIR_HAS_FIELD(table, type, member)                                       \
@@ -127,6 +128,9 @@ typedef struct weir_token {
   uint32_t size; /* bytes in use; 0: none */
   uint8_t bytes[WEIR_TOKEN_MAX];
 } weir_token_t;
+
+/* Since 1.3: the most that export_session writes. */
+#define WEIR_BLOB_MAX 4096
 
 typedef struct weir_execute {
   uint32_t struct_size;
@@ -251,7 +255,8 @@ typedef struct weir_driver {
   uint32_t (*is_usable)(weir_conn_t* conn, int32_t look);
 
   /* Lets go without a word to the server and without shutdown (after a fork, after an export):
-   * closes this process's descriptor and frees the object.
+   * closes this process's descriptor and frees the object. Afterwards this process has no copy of
+   * the session's socket.
    * [one thread at a time per connection; does not block] */
   void (*abandon)(weir_conn_t* conn);
 
@@ -265,15 +270,29 @@ typedef struct weir_driver {
 
   /* Optional from here: null where the driver cannot. */
 
-  /* Live handover. export_session describes the session of an idle, clean connection so that
-   * another process which holds its descriptor can go on with it; the connection stays intact until
-   * abandon. At most *size bytes are written to `blob`, *size becomes what was. The blob names
-   * driver, blob version and server identity, and holds no password. WEIR_NOT_SUPPORTED: this
-   * session cannot move (the message says why). [one thread at a time per connection; does not
-   * block] */
+  /* Live handover: a session goes on in another process of this machine. Both or neither.
+   *
+   *   here   export_session(conn) -> blob        the connection is as before; nothing has moved
+   *          send the blob and a copy of fd(conn)
+   *          abandon(conn)                       this process has no copy of the socket any more
+   *   there  import_session(copy, blob) -> conn  connected, idle and clean
+   *
+   * Who does not abandon after an export just goes on. What must not be is that both go on: the
+   * importer's host uses its connection only once the exporter's has abandoned.
+   *
+   * export_session describes the session of an open, idle, clean connection in at most *size bytes
+   * (WEIR_BLOB_MAX is always enough); *size becomes what was written. The blob names driver, blob
+   * version and server identity, and holds what it takes to cancel the session, but no password.
+   * WEIR_NOT_SUPPORTED: this session can never move (the message says why). WEIR_WOULD_BLOCK: not
+   * now, the server has said something that nobody has read; WEIR_LOOK_AT_SOCKET reads it.
+   * WEIR_BAD_ARGUMENT: it is not idle or not clean. WEIR_CONNECTION_BROKEN: it is lost. In all but
+   * the last case the connection is as before.
+   * [one thread at a time per connection; does not block] */
   int32_t (*export_session)(weir_conn_t* conn, void* blob, size_t* size, weir_error_t* error);
-  /* Makes a connected connection from a descriptor and a blob. On success the descriptor is the
-   * driver's; on failure still the caller's. Unknown blob versions are refused.
+  /* Makes a connected connection from a descriptor and a blob. `dsn` and `options` have to be as
+   * the exporter's: WEIR_BAD_ARGUMENT names what differs, or what is wrong with the blob or the
+   * descriptor; none of them is trusted. Unknown blob versions are WEIR_NOT_SUPPORTED. On success
+   * the descriptor is the driver's; on failure still the caller's, who may try again or close it.
    * [any thread; does not block] */
   int32_t (*import_session)(const weir_dsn_t* dsn, const weir_conn_options_t* options,
                             int32_t descriptor, const void* blob, size_t size, weir_conn_t** conn,

@@ -1,0 +1,24 @@
+#include "spare_shells.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::postgres {
+
+std::optional<Shell> SpareShells::take(const ServerAddress& address) {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return std::nullopt;
+  const auto found = std::find_if(shells_.rbegin(), shells_.rend(),
+                                  [&](const Shell& shell) { return shell.address == address; });
+  if (found == shells_.rend()) return std::nullopt;
+  std::optional<Shell> taken(std::move(*found));
+  shells_.erase(std::next(found).base());
+  return taken;
+}
+
+void SpareShells::put(Shell shell) {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (lock.owns_lock() && shells_.size() < kMost) shells_.push_back(std::move(shell));
+}
+
+}  // namespace weir::postgres
