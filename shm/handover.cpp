@@ -39,12 +39,15 @@ std::uint64_t inode_of(int fd) {
 
 // ---- looks ----------------------------------------------------------------------------------
 
-bool can_receive(const Segment& segment, std::uint32_t row) {
+bool has_mailbox(const Segment& segment, std::uint32_t row) {
   if (row >= segment.workers().size()) return false;
   const WorkerRow& worker = segment.workers()[row];
   const WorkerWord word(worker.word.load());
-  return word.state() == WorkerState::kLive && worker.receives.load() == word.gen() &&
-         !is_row_expecting(segment, row);
+  return word.state() == WorkerState::kLive && worker.receives.load() == word.gen();
+}
+
+bool can_receive(const Segment& segment, std::uint32_t row) {
+  return has_mailbox(segment, row) && !is_row_expecting(segment, row);
 }
 
 bool is_expecting(const Segment& segment, WorkerId self) {
@@ -302,6 +305,10 @@ void Inbox::drop(std::uint32_t place) {
   const PlaceWord word(segment_.places()[place].load());
   if (word.state() != PlaceState::kUsed || !word.belongs_to(self_)) return;
   if (linger_idle(segment_, place, word, self_.row)) ring(segment_, self_.row);
+}
+
+void Inbox::stop() {
+  if (!mailbox_->is_inherited()) segment_.workers()[self_.row].receives.store(0);
 }
 
 void Inbox::close() {

@@ -43,6 +43,9 @@ namespace weir::shm {
 
 // ---- looks ----------------------------------------------------------------------------------
 
+/// Whether worker `row` is in its row and has a mailbox. Two loads.
+[[nodiscard]] bool has_mailbox(const Segment& segment, std::uint32_t row);
+
 /// Whether worker `row` could be sent a connection now: it is in its row and has a mailbox, and no
 /// GIVING or PARKED word names it. A look, not a lock: two by a race harm nobody. Reads all place
 /// words.
@@ -157,6 +160,9 @@ class Inbox {
   /// word speaks of, so that strays do not fill it.
   Pass sweep();
 
+  /// Nobody is to send any more; what is on its way still comes. Before close(), as early as it is
+  /// known.
+  void stop();
   /// Leaving: no letters from now on; what is here and was not taken is closed, its places
   /// LINGERING. Before Membership::leave(). REQUIRES: nobody is in take() or attaching.
   void close();

@@ -44,6 +44,11 @@ constexpr std::array<std::pair<std::string_view, Orphans>, 2> kOrphans = {{
     {"terminate", Orphans::kTerminate},
     {"wait", Orphans::kWait},
 }};
+constexpr std::array<std::pair<std::string_view, Handover>, 3> kHandovers = {{
+    {"live", Handover::kLive},
+    {"permit", Handover::kPermit},
+    {"off", Handover::kOff},
+}};
 
 constexpr std::array<std::pair<std::string_view, OnConflict>, 3> kConflicts = {{
     {"keep", OnConflict::kKeep},
@@ -152,6 +157,7 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     choice_key<&PoolConfig::orphans, kOrphans, PoolConfig>("orphans"),
     {"linger_max", Form::kDuration, read_duration<&PoolConfig::linger_max>,
      write_if_set<&PoolConfig::linger_max, PoolConfig>},
+    choice_key<&PoolConfig::handover, kHandovers, PoolConfig>("handover"),
     duration_key<&PoolConfig::permit_quantum>("permit_quantum"),
     duration_key<&PoolConfig::handover_after>("handover_after"),
     choice_key<&PoolConfig::on_conflict, kConflicts, PoolConfig>("on_conflict"),
@@ -159,7 +165,7 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
 
 // What this version cannot do yet. To take such a key and do nothing would be worse than to say so.
 constexpr std::string_view kPlannedPoolKeys[] = {
-    "policy", "policy_params", "handover",         "reserve",       "reserve_after",
+    "policy", "policy_params", "reserve",          "reserve_after",
     "class",  "order",         "on_connect_error", "capture_stack",
 };
 

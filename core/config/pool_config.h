@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 
 enum class ResetMode { kTracked, kAlways, kTransaction };
 enum class Orphans { kTerminate, kWait };
+/// How a worker makes room for a waiter of another one.
+enum class Handover { kLive, kPermit, kOff };
 /// What becomes of machine-wide settings that differ from those other workers use.
 enum class OnConflict { kKeep, kReplace, kRefuse };
 
@@ -62,12 +64,13 @@ struct PoolConfig {
   milliseconds statement_timeout{0};                              // 0: the server's own
   milliseconds close_timeout{5'000};         // how long a goodbye may take; > 0
   milliseconds permit_quantum{100};          // a worker that just got a connection keeps it so long
-  milliseconds handover_after{1};            // how long a busy thread may pass the line; 0: never
+  milliseconds handover_after{1};            // how long others of a worker may pass; 0: never
   std::optional<milliseconds> linger_max{};  // nullopt: see linger_idle() and those after it
   milliseconds leak_after{60'000};           // 0: never; a lease older than this is reported once
   milliseconds keepalive{0};                 // 0: off; ping idle connections this often
   ResetMode reset = ResetMode::kTracked;
   Orphans orphans = Orphans::kTerminate;
+  Handover handover = Handover::kLive;
   OnConflict on_conflict = OnConflict::kKeep;
   std::vector<std::string> on_connect{};  // statements run on every new connection
 

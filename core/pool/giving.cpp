@@ -20,14 +20,16 @@ bool is_elsewhere(const std::optional<Candidate>& who, shm::WorkerId self) {
 
 }  // namespace
 
-// Whether somebody elsewhere is next, and this worker has had its connections for long enough that
-// one of them should make room there. An empty place goes there once the server has let go: until
-// sessions can move, that costs a connect, and the quantum keeps two busy workers from reconnecting
-// for each request of theirs.
-bool Pool::may_give_away(const LineView& view) const {
+// Whether somebody elsewhere is next whom no connection of ours can be sent to, and this worker has
+// had its connections for long enough that one of them should make room there. An empty place goes
+// there once the server has let go: that costs a connect, and the quantum keeps two busy workers
+// from reconnecting for each request of theirs.
+bool Pool::may_make_room(const LineView& view) const {
   const std::uint64_t quantum_ns =
       static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
-  const bool elsewhere = is_elsewhere(view.oldest, self());
+  if (config_.handover == config::Handover::kOff) return false;
+  const bool elsewhere =
+      is_elsewhere(view.oldest, self()) && !is_sent_live_to(view.oldest->word.owner_row());
   const bool mate = shm::mate_goes_first(ref(), view);
   if (!elsewhere && !mate) return false;
   if (monotonic_ns() < last_gained_ns_.load(std::memory_order_relaxed) + quantum_ns) return false;
@@ -63,11 +65,11 @@ std::uint32_t Pool::rooms_to_take() const {
 // The waiter of this worker that a connection of ours goes to now: the oldest of its own, unless
 // this worker owes room to somebody elsewhere, or to another pool of the quota.
 const Candidate* Pool::whom_to_grant(const LineView& view) const {
-  return view.oldest_own && !may_give_away(view) ? &*view.oldest_own : nullptr;
+  return view.oldest_own && !may_make_room(view) ? &*view.oldest_own : nullptr;
 }
 
 bool Pool::is_wanted_by(const LineView& view) const {
-  return whom_to_grant(view) != nullptr || may_give_away(view);
+  return whom_to_send(view) != nullptr || whom_to_grant(view) != nullptr || may_make_room(view);
 }
 
 // Whether somebody waits whom a connection of ours could serve now. Nobody at all: says so in
@@ -98,7 +100,10 @@ std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) con
   if (view.oldest_own) from = std::min(from, view.oldest_own->since_ns);
   from += handover_after_ns_;
   for (const std::optional<Candidate>& who : {view.oldest, view.oldest_mate}) {
-    if (who) from = std::min(from, std::max(who->since_ns + handover_after_ns_, keeps_until));
+    if (!who) continue;
+    const bool sent_live = who->pool == ref().id() && is_sent_live_to(who->word.owner_row());
+    from =
+        std::min(from, std::max(who->since_ns + handover_after_ns_, sent_live ? 0 : keeps_until));
   }
   return from;
 }
@@ -107,11 +112,15 @@ std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) con
 void Pool::serve(PlaceIndex place) {
   while (true) {
     const LineView view = shm::look_at_line(ref(), self());
+    if (const Candidate* who = whom_to_send(view)) {
+      if (send_away(place, *who)) return;
+      continue;  // it left, or cannot be sent anything just now
+    }
     if (const Candidate* who = whom_to_grant(view)) {
       if (shm::grant(ref(), *who, place)) return;
       continue;  // it left, or somebody was quicker
     }
-    if (may_give_away(view)) {
+    if (may_make_room(view)) {
       book_.add(shm::Counter::kHandedOn);
       start_closing(place, PlaceState::kUsed);
       return;

@@ -6,6 +6,7 @@
 #include <exception>
 #include <system_error>
 
+#include "pool/fork_gate.h"
 #include "shm/futex.h"
 #include "shm/in_force.h"
 #include "shm/lingering.h"
@@ -110,6 +111,10 @@ void Keeper::once_a_second(std::uint64_t now_ns) {
     log_.error("worker_fenced", {{"row", membership_.id().row}, {"segment", segment_.path()}});
     for (Pool* pool : pools_) pool->abandon_words();
     return;
+  }
+  if (inbox_ != nullptr) {
+    const ForkGate::Step no_fork_meanwhile;
+    inbox_->sweep();
   }
   const shm::Reaped reaped = shm::reap_if_due(segment_, membership_.id(), now_ns);
   if (const unsigned places = shm::settle_overdue(segment_, membership_.id(), now_ns)) {

@@ -26,8 +26,14 @@ namespace weir::pool {
 
 class Keeper {
  public:
-  Keeper(shm::Segment& segment, shm::Membership& membership, Log& log, std::vector<Pool*> pools)
-      : segment_(segment), membership_(membership), log_(log), pools_(std::move(pools)) {}
+  /// `inbox` is null where this worker receives no connections.
+  Keeper(shm::Segment& segment, shm::Membership& membership, shm::Inbox* inbox, Log& log,
+         std::vector<Pool*> pools)
+      : segment_(segment),
+        membership_(membership),
+        inbox_(inbox),
+        log_(log),
+        pools_(std::move(pools)) {}
   /// stop()s.
   ~Keeper();
 
@@ -48,6 +54,7 @@ class Keeper {
 
   shm::Segment& segment_;
   shm::Membership& membership_;
+  shm::Inbox* const inbox_;
   Log& log_;
   const std::vector<Pool*> pools_;
   std::atomic<bool> busy_{false};  // somebody is in keep_once

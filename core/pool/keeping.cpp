@@ -35,6 +35,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   tick_ns_.store(ticks ? now_ns : 0, std::memory_order_relaxed);
   step_jobs(now_ns);
   settle_lingering_places(now_ns);
+  receive();
   if (is_demanded()) serve_idle();
   retire_excess(now_ns >= next_second_ns_);
   if (now_ns >= next_second_ns_) {

@@ -22,15 +22,6 @@ std::uint64_t expiry(std::uint64_t opened_ns, milliseconds lifetime) {
   return opened_ns + static_cast<std::uint64_t>(ns);
 }
 
-// weir:<service>/<pool>#<place>, by which people and `weir activity` find a session. Servers cut
-// names (PostgreSQL at 63 bytes); what is cut here is the service, never the place.
-std::string client_name(std::string_view service, const std::string& pool, PlaceIndex place) {
-  constexpr std::size_t kLongest = 63;
-  const std::string rest = "/" + pool + "#" + std::to_string(place);
-  const std::string start = "weir:" + std::string(service);
-  return start.substr(0, kLongest - rest.size()) + rest;
-}
-
 int driver_mode(ResetMode mode) {
   switch (mode) {
     case ResetMode::kAlways:
@@ -44,6 +35,25 @@ int driver_mode(ResetMode mode) {
 }
 
 }  // namespace
+
+// weir:<service>/<pool>#<place>, by which people and `weir activity` find a session. Servers cut
+// names (PostgreSQL at 63 bytes); what is cut here is the service, never the place.
+std::string Pool::client_name(PlaceIndex place) const {
+  constexpr std::size_t kLongest = 63;
+  const std::string rest = "/" + config_.name + "#" + std::to_string(place);
+  const std::string start = "weir:" + parts_.service;
+  return start.substr(0, kLongest - rest.size()) + rest;
+}
+
+// Equal in all workers with equal settings, but for the name. Valid as long as `name`.
+weir_conn_options_t Pool::connection_options(const std::string& name) const {
+  weir_conn_options_t options{};
+  options.struct_size = sizeof options;
+  options.client_name = name.c_str();
+  options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
+  options.reset_mode = driver_mode(config_.reset);
+  return options;
+}
 
 std::uint32_t Pool::own_places() const {
   return static_cast<std::uint32_t>(std::count_if(
@@ -106,14 +116,9 @@ std::optional<Pool::Opening> Pool::take_opening() {
 // Makes the slot's connection object and starts its handshake. Answers what the driver said.
 Status Pool::begin_connect(const Opening& opening) {
   const PlaceIndex place = opening.room.place;
-  const std::string name = client_name(parts_.service, config_.name, place);
-  weir_conn_options_t options{};
-  options.struct_size = sizeof options;
-  options.client_name = name.c_str();
-  options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
-  options.reset_mode = driver_mode(config_.reset);
+  const std::string name = client_name(place);
   Result<driver::Connection> made =
-      driver::Connection::open(parts_.dsn, options, config_.password_file);
+      driver::Connection::open(parts_.dsn, connection_options(name), config_.password_file);
   if (!made.ok()) return made.status();
 
   shm::PlaceInfo& info = ref().info(place);
@@ -161,25 +166,34 @@ Step Pool::step_connect(Job& job, Status* status) {
   }
 }
 
+// What a slot knows of a connection that is there and answered just now. REQUIRES: the place is
+// this worker's.
+void Pool::settle_in(PlaceIndex place, std::uint64_t opened_ns) {
+  const std::uint64_t now_ns = monotonic_ns();
+  Slot& slot = slots_[place];
+  const PlaceWord word(cell(place).load());
+  // Without the flag of a shrink meanwhile: with it, this one would be lent on and on.
+  slot.idle_word.store(PlaceWord(PlaceState::kIdle, self().row, self().gen, word.occ()).raw(),
+                       std::memory_order_relaxed);
+  slot.native = slot.connection.native();
+  slot.opened_ns = opened_ns;
+  slot.checked_ns = slot.idle_since_ns = now_ns;
+  slot.expires_ns.store(expiry(opened_ns, config_.max_lifetime), std::memory_order_relaxed);
+  last_gained_ns_.store(now_ns, std::memory_order_relaxed);
+}
+
 // OPENING -> USED, and the turn goes to whoever waits for one. False: the place was settled over
 // our head; the connection is being closed.
 bool Pool::finish_connect(const Job& job) {
   const std::uint64_t now_ns = monotonic_ns();
   Slot& slot = slots_[job.place];
-  const PlaceWord word(cell(job.place).load());
-  // Without the flag of a shrink meanwhile: with it, this one would be lent on and on.
-  slot.idle_word.store(PlaceWord(PlaceState::kIdle, self().row, self().gen, word.occ()).raw(),
-                       std::memory_order_relaxed);
-  slot.native = slot.connection.native();
-  slot.opened_ns = slot.checked_ns = slot.idle_since_ns = now_ns;
-  slot.expires_ns.store(expiry(now_ns, config_.max_lifetime), std::memory_order_relaxed);
-  shm::PlaceInfo& info = ref().info(job.place);
-  info.opened_ns.store(now_ns, std::memory_order_relaxed);
+  settle_in(job.place, now_ns);
+  ref().info(job.place).opened_ns.store(now_ns, std::memory_order_relaxed);
+  moves_.store(may_move_, std::memory_order_relaxed);
   book_.add(shm::Counter::kConnects);
   book_.add(shm::Counter::kConnectNs, now_ns - job.began_ns);
   book_.record(shm::Histogram::kConnect, now_ns - job.began_ns);
   ref().row().connect_failures.store(0);
-  last_gained_ns_.store(now_ns, std::memory_order_relaxed);
   const bool ours = move(job.place, PlaceState::kOpening, PlaceState::kUsed);
   slot.in_hands.store(false);
   if (!ours) start_closing(job.place, PlaceState::kOpening);

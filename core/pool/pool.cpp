@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/duration.h"
+#include "pool/inside.h"
 
 namespace weir::pool {
 namespace {
@@ -50,18 +51,6 @@ std::uint32_t bits_to_clean(ResetMode mode) {
   return mode == ResetMode::kTransaction ? kAlways : kAlways | WEIR_COND_DIRTY;
 }
 
-// A caller on the slow path: the pool stays while it is inside.
-class Inside {
- public:
-  explicit Inside(std::atomic<std::uint32_t>& count) : count_(count) { count_.fetch_add(1); }
-  ~Inside() { count_.fetch_sub(1); }
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-
- private:
-  std::atomic<std::uint32_t>& count_;
-};
-
 }  // namespace
 
 Pool::Pool(const PoolConfig& config, Parts parts)
@@ -73,12 +62,15 @@ Pool::Pool(const PoolConfig& config, Parts parts)
               .raw()),
       validate_after_ns_(config.validate_after ? to_ns(*config.validate_after) : kNever),
       handover_after_ns_(to_ns(config.handover_after)),
+      may_move_(config.handover == config::Handover::kLive && parts_.inbox != nullptr &&
+                parts_.dsn.driver().can_move_sessions()),
       always_reset_(config.reset == ResetMode::kAlways),
       has_overflow_(config.kept() < config.max),
       releases_take_more_(always_reset_ || has_overflow_),
       dirty_bits_(bits_to_clean(config.reset)),
       slots_(parts_.ref.capacity()),
       book_(parts_.ref, parts_.membership.id()),
+      moves_(may_move_),
       lingering_(parts_.ref.capacity()),
       reported_leases_(parts_.ref.capacity()),
       unowned_(parts_.ref.capacity()),
@@ -482,7 +474,7 @@ void Pool::close() {
   attention_.fetch_or(kClosed);
   shm::wake_all_waiters(parts_.segment, self());
   for (PlaceIndex place; (place = take_any_idle()) != kNoPlace;) {
-    start_closing(place, PlaceState::kUsed);
+    if (!leave_to_others(place)) start_closing(place, PlaceState::kUsed);
   }
 }
 

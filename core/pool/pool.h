@@ -10,6 +10,7 @@
 //   waiting.cpp   standing in line                      opening.cpp  connecting in an empty place
 //   keeping.cpp   what the keeper does for one pool     jobs.h       operations the keeper steps
 //   retiring.cpp  what a shrink left above the limit
+//   moving.cpp    connections that move to or come from other workers, live
 //
 // Threads: all public methods from any thread of this process, except the keeper's part, which one
 // thread at a time may use. Fork: in a child every method answers kForked or false and touches
@@ -37,6 +38,7 @@
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
+#include "shm/handover.h"
 #include "shm/line.h"
 #include "shm/pool_ref.h"
 #include "shm/rooms.h"
@@ -84,6 +86,7 @@ class Pool {
     shm::PoolRef ref;
     const driver::Dsn& dsn;
     Log& log;
+    shm::Inbox* inbox;  // null: this worker receives no connections
     std::string service;
     std::unique_ptr<policy::Policy> policy;
   };
@@ -234,7 +237,7 @@ class Pool {
 
   // -- giving.cpp
   [[nodiscard]] bool may_pass_the_line();
-  [[nodiscard]] bool may_give_away(const shm::LineView& view) const;
+  [[nodiscard]] bool may_make_room(const shm::LineView& view) const;
   [[nodiscard]] const shm::Candidate* whom_to_grant(const shm::LineView& view) const;
   [[nodiscard]] bool is_demanded() const { return ref().row().demand.load() != 0; }
   // USED -> IDLE. False: the place is to be retired or was settled (we are believed dead), and the
@@ -262,6 +265,15 @@ class Pool {
   void ring_whoever_has_idle(bool everybody) const;
   bool ring_idle_of(const shm::PoolRef& pool, bool everybody) const;
 
+  // -- moving.cpp
+  [[nodiscard]] bool is_sent_live_to(std::uint32_t row) const;
+  [[nodiscard]] const shm::Candidate* whom_to_send(const shm::LineView& view) const;
+  bool send_away(PlaceIndex place, const shm::Candidate& who);
+  void note_unmovable(const Status& why);
+  bool leave_to_others(PlaceIndex place);
+  void receive();
+  std::optional<PlaceIndex> attach(shm::Arrival&& arrival);
+
   // -- waiting.cpp
   [[nodiscard]] Status is_granted(PlaceIndex place) const;
   Result<Loan> wait_in_line(const Request& request, std::uint64_t started_ns);
@@ -277,6 +289,9 @@ class Pool {
   [[nodiscard]] std::uint32_t own_places() const;
   [[nodiscard]] bool at_worker_cap() const;
   [[nodiscard]] bool above_worker_cap() const;
+  [[nodiscard]] std::string client_name(PlaceIndex place) const;
+  [[nodiscard]] weir_conn_options_t connection_options(const std::string& name) const;
+  void settle_in(PlaceIndex place, std::uint64_t opened_ns);
   Status begin_connect(const Opening& opening);
   Step step_connect(Job& job, Status* status);
   Result<Loan> connect(const Opening& opening, const Request& request, std::uint64_t started_ns);
@@ -332,6 +347,7 @@ class Pool {
   const std::uint64_t owner_pattern_;
   const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
   const std::uint64_t handover_after_ns_;
+  const bool may_move_;  // as configured, and as the driver can
   const bool always_reset_;
   const bool has_overflow_;         // keep < max: a release may have to close
   const bool releases_take_more_;   // than a look at the session
@@ -352,6 +368,9 @@ class Pool {
   std::atomic<bool> close_next_{false};               // the next one given back is in excess
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
   std::atomic<std::uint64_t> owed_from_ns_{0};    // before then nobody in line is, as last looked
+  std::atomic<bool> moves_;                       // connections of ours can move to other workers
+  std::atomic<std::uint64_t> sends_again_ns_{0};  // not before then
+  std::atomic<bool> said_unmovable_{false};
   // Constant once the pool is used.
   bool ticking_ = false;
   std::function<void()> keep_once_;

@@ -42,6 +42,7 @@ void Pool::tick() {
   } else {
     wake_keeper();  // it fences this worker
   }
+  receive();
   shm::revoke_offers(ref(), self(), now_ns);
   if (ref().has_quota()) shm::free_void_permits(ref());
   shm::match(ref(), self());
@@ -116,8 +117,14 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
         claimed_inc = seen.inc();
         claimed_since_ns = now_ns;
       }
-      if (!room && !over && now_ns < claimed_since_ns + kClaimPatienceNs) {
-        waiter.wait(Deadline::at_ns(claimed_since_ns + kClaimPatienceNs));
+      const bool comes_live = !room && shm::is_on_its_way(ref(), self(), seen);
+      if (comes_live) {
+        receive();
+        if (waiter.word() != seen) continue;
+      }
+      const std::uint64_t patience_ns = comes_live ? shm::kHandoverPatienceNs : kClaimPatienceNs;
+      if (!room && !over && now_ns < claimed_since_ns + patience_ns) {
+        waiter.wait(Deadline::at_ns(claimed_since_ns + patience_ns));
         continue;
       }
       const bool too_many = room && above_worker_cap();

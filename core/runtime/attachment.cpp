@@ -129,6 +129,7 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
     warn_of(log, "quota", quota.name, declared.value());
     quotas.emplace_back(quota.name, declared.value().row);
   }
+  made->open_inbox(config, dsns, log);
   std::vector<pool::Pool*> pools;
   for (std::size_t i = 0; i < config.pools.size(); ++i) {
     const config::PoolConfig& pool = config.pools[i];
@@ -145,11 +146,12 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
     if (!ref) return made->segment_->usable();
     made->pools_.push_back(std::make_unique<pool::Pool>(
         pool, pool::Pool::Parts{*made->segment_, *made->membership_, *ref, dsns[i], log,
-                                config.service, std::make_unique<policy::FixedPolicy>()}));
+                                made->inbox_.get(), config.service,
+                                std::make_unique<policy::FixedPolicy>()}));
     pools.push_back(made->pools_.back().get());
   }
-  made->keeper_ =
-      std::make_unique<pool::Keeper>(*made->segment_, *made->membership_, log, std::move(pools));
+  made->keeper_ = std::make_unique<pool::Keeper>(*made->segment_, *made->membership_,
+                                                 made->inbox_.get(), log, std::move(pools));
   for (const auto& pool : made->pools_) {
     pool->set_keep_once([keeper = made->keeper_.get()] { keeper->keep_once(); });
   }
@@ -158,15 +160,34 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
   return made;
 }
 
+// Without a mailbox connections still move by their permits.
+void Attachment::open_inbox(const config::RuntimeConfig& config,
+                            const std::deque<driver::Dsn>& dsns, Log& log) {
+  bool any = false;
+  for (std::size_t i = 0; i < config.pools.size(); ++i) {
+    any = any || (config.pools[i].handover == config::Handover::kLive &&
+                  dsns[i].driver().can_move_sessions());
+  }
+  if (!any) return;
+  auto inbox = shm::Inbox::open(*segment_, membership_->id());
+  if (inbox.ok()) {
+    inbox_ = std::move(inbox).value();
+  } else {
+    log.warn("no_mailbox", {{"segment", segment_->path()}, {"error", inbox.status().message()}});
+  }
+}
+
 Attachment::~Attachment() = default;
 
 void Attachment::leave() {
   keeper_->stop();
+  if (inbox_) inbox_->close();
   membership_->leave();
   segment_->close_descriptor();
 }
 
 void Attachment::close() {
+  if (inbox_) inbox_->stop();
   for (const auto& pool : pools_) pool->close();
 }
 
@@ -177,6 +198,7 @@ bool Attachment::is_empty() const {
 
 void Attachment::after_fork_in_child() {
   for (const auto& pool : pools_) pool->close_inherited_sockets();
+  if (inbox_) inbox_->close_in_child();
   segment_->close_descriptor();
 }
 

@@ -52,9 +52,12 @@ class Attachment {
 
  private:
   Attachment() = default;
+  void open_inbox(const config::RuntimeConfig& config, const std::deque<driver::Dsn>& dsns,
+                  Log& log);
 
   std::unique_ptr<shm::Segment> segment_;
   std::unique_ptr<shm::Membership> membership_;
+  std::unique_ptr<shm::Inbox> inbox_;  // null: no pool's connections move
   std::vector<std::unique_ptr<pool::Pool>> pools_;
   std::unique_ptr<pool::Keeper> keeper_;
 };

@@ -356,8 +356,6 @@ INSTANTIATE_TEST_SUITE_P(
             "4: pool.main.policy: this version of weir does not support it yet"},
         Bad{pool_with("[pool.main.policy_params]\nheadroom = 1.5"),
             "4: pool.main.policy_params: this version of weir does not support it yet"},
-        Bad{pool_with("handover = \"live\""),
-            "4: pool.main.handover: this version of weir does not support it yet"},
         Bad{pool_with("reserve = 5"),
             "4: pool.main.reserve: this version of weir does not support it yet"},
         Bad{pool_with("reserve_after = \"1s\""),

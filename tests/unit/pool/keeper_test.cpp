@@ -32,7 +32,7 @@ class AKeeper : public testing::Test {
              }
            },
            this};
-  Keeper keeper_{world_.segment(), *me_, log_, {}};
+  Keeper keeper_{world_.segment(), *me_, nullptr, log_, {}};
 };
 
 TEST_F(AKeeper, WhosePassThrowsKeepsAgainAfterwards) {
