@@ -1,5 +1,7 @@
 // Sessions that move: what they are afterwards.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -376,19 +378,6 @@ TEST_P(PostgresHandover, LeavesNoCopyOfTheSocketBehind) {
   EXPECT_NE(fcntl(arrived.value().fd(), F_GETFD) & FD_CLOEXEC, 0);
   EXPECT_NE(fcntl(arrived.value().fd(), F_GETFL) & O_NONBLOCK, 0);
   EXPECT_TRUE(subject().query(arrived.value().native()));
-}
-
-TEST_P(PostgresHandover, GoesOnAsBeforeAfterAnExportThatNobodyUsed) {
-  Connection connection = connect();
-  for (int i = 0; i < 3; ++i) {
-    exported(connection);
-    EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
-    EXPECT_TRUE(subject().query(connection.native()));
-    run(connection, WEIR_OP_PING);
-  }
-  exported(connection);
-  run(connection, WEIR_OP_CLOSE);
-  EXPECT_EQ(subject().count_sessions(), 0);
 }
 
 TEST_P(PostgresLoggedHandover, KnocksAtTheServerOnceForEachShellAndNeverCountsThere) {
