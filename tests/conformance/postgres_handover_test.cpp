@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "conformance/handover_suite.h"
+#include "support/pgbouncer.h"
 
 namespace weir::test {
 namespace {
@@ -188,6 +189,31 @@ TEST_P(PostgresTcpHandover, CancelsNativelyByTcpToo) {
     });
     EXPECT_EQ(ask(connection, "SELECT pg_sleep(20)"), "SQLSTATE 57014");
     canceller.join();
+    run(connection, WEIR_OP_RESET);
+  }
+}
+
+TEST_P(PostgresHandover, CancelsNativelyThroughAProxyToo) {
+  if (!Pgbouncer::is_installed()) GTEST_SKIP() << "there is no pgbouncer";
+  PostgresServer behind;
+  const Pgbouncer proxy(behind);
+  const Dsn here = parse(proxy.dsn());
+  const Dsn there = parse(proxy.dsn());
+  Connection connection = connect_to(here, WEIR_RESET_TRANSACTION);
+  for (const Dsn* const next : {&there, &here}) {
+    connection = moved(std::move(connection), *next, WEIR_RESET_TRANSACTION);
+    ASSERT_TRUE(connection.is_open());
+    std::jthread canceller([&, conn = pg(connection)] {
+      EXPECT_TRUE(eventually([&] {
+        return behind.ask(
+                   "SELECT count(*) FROM pg_stat_activity"
+                   " WHERE query = 'SELECT pg_sleep(20)' AND state = 'active'") == "1";
+      }));
+      EXPECT_TRUE(cancel_natively(conn));
+    });
+    EXPECT_EQ(ask(connection, "SELECT pg_sleep(20)"), "SQLSTATE 57014");
+    canceller.join();
+    EXPECT_TRUE(subject().query(connection.native()));
     run(connection, WEIR_OP_RESET);
   }
 }

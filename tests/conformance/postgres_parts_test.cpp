@@ -87,8 +87,8 @@ TEST(PostgresToken, IsRefusedUnlessEveryFieldIsRight) {
     other.size = size;
     EXPECT_EQ(SessionToken::from_bytes(other).has_value(), size == good.size) << size;
   }
-  // Magic, version, has_key, sign of the pid, length and family of the address.
-  for (const std::size_t at : {0U, 1U, 2U, 3U, 7U, 12U, 13U, 22U, 23U}) {
+  // Magic, version, has_key, length and family of the address.
+  for (const std::size_t at : {0U, 1U, 2U, 3U, 12U, 13U, 22U, 23U}) {
     weir_token_t other = good;
     other.bytes[at] ^= 0xff;
     EXPECT_FALSE(SessionToken::from_bytes(other)) << at;
