@@ -44,7 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(  // NOLINT(readability-identifier-naming)
     require(error.code != WEIR_OK && error.message[0] != 0, "a refusal says why", error.message);
     return 0;
   }
-  require(blob.session.pid > 0 && blob.session.cancel_key.has_value(), "a session has its key");
+  require(blob.session.pid != 0 && blob.session.cancel_key.has_value(), "a session has its key");
   require(blob.parameter("server_version") != nullptr, "a server has its version");
   require(blob.to_bytes() == bytes, "what is understood is written the same");
   return 0;

@@ -24,6 +24,7 @@ struct weir_conn {
   bool is_unread; /* a lease has not received what it was or will be answered */
   bool is_dirty;
   bool has_unasked;
+  bool is_exported; /* and not used since: letting go of it leaves it to another process */
 
   /* The operation under way. */
   enum { NULL_IDLE, NULL_DELAY, NULL_ASKING } phase;
@@ -43,6 +44,10 @@ struct weir_conn {
 static inline bool null_conn_is_ours(const weir_conn_t* conn) {
   return conn->generation == null_server_generation();
 }
+
+/* An unconnected one; `doing` names the caller in messages. */
+int32_t null_conn_make(const weir_dsn_t* dsn, const weir_conn_options_t* options, const char* doing,
+                       weir_conn_t** conn, weir_error_t* error);
 
 /* For leases; see null.h. */
 int32_t null_lease_query(weir_null_t* native, const char* statement, char* answer, size_t size);

@@ -28,7 +28,7 @@ const char* null_operation_name(int32_t op) {
 /* Keys are numbered: the operations by enum weir_op, then the others. The number is the order in
  * which a DSN is shown. */
 enum {
-  KEY_USER = NULL_OPERATIONS,
+  KEY_USER = NULL_SCRIPTS,
   KEY_PASSWORD,
   KEY_LIMIT,
   KEY_RESERVED,
@@ -38,7 +38,8 @@ enum {
 };
 
 static const char* key_name(int key) {
-  static const char* const others[] = {"user", "password", "limit", "reserved", "linger", "seed"};
+  static const char* const others[] = {"export", "import",   "user",   "password",
+                                       "limit",  "reserved", "linger", "seed"};
   return key < NULL_OPERATIONS ? operation_names[key] : others[key - NULL_OPERATIONS];
 }
 
@@ -65,6 +66,14 @@ static bool is_name(const char* text, size_t length) {
 
 static bool parse_below(const char* text, size_t length, uint64_t most, uint64_t* number) {
   return null_parse_number(text, length, number) && *number <= most;
+}
+
+static bool never_waits(const struct null_script* script) {
+  for (size_t i = 0; i < script->count; ++i) {
+    const enum null_action action = script->behaviours[i].action;
+    if (action != NULL_ACTION_OK && action != NULL_ACTION_FAIL) return false;
+  }
+  return true;
 }
 
 /* Reads one value into `dsn`. */
@@ -101,7 +110,9 @@ static bool read_value(weir_dsn_t* dsn, int key, const char* text, size_t length
       return null_parse_number(text, length, &dsn->seed) ||
              null_complain(complaint, "a number of at most 18 digits", text, length);
     default:
-      return null_script_parse(text, length, &dsn->scripts[key], complaint);
+      return null_script_parse(text, length, &dsn->scripts[key], complaint) &&
+             (key < NULL_OPERATIONS || never_waits(&dsn->scripts[key]) ||
+              null_complain(complaint, "ok or fail, for this does not wait", text, length));
   }
 }
 
@@ -216,6 +227,7 @@ int32_t null_dsn_parse(const char* text, weir_dsn_t** dsn, weir_dsn_info_t* info
     }
   }
   describe(parsed, &values, info);
+  parsed->fingerprint = info->fingerprint;
   *dsn = parsed;
   return WEIR_OK;
 }

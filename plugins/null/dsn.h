@@ -6,6 +6,7 @@
  *   seed=<n>                           for behaviours with a probability
  *   <operation>=<script>               see script.h; connect, ping, reset, close, execute,
  *                                      confirm_gone, cancel_token, limits, activity, sessions
+ *   export=<script> import=<script>    the same, of ok and fail only
  *
  * Values are percent-encoded where they hold & or %. Threads: constant once parsed, apart from the
  * counts of calls, which are atomic. */
@@ -18,6 +19,8 @@
 #include "weir/driver.h"
 
 #define NULL_OPERATIONS (WEIR_OP_SESSIONS + 1) /* arrays are indexed by enum weir_op */
+/* What has a script but is no operation: it never waits. */
+enum { NULL_EXPORT = NULL_OPERATIONS, NULL_IMPORT, NULL_SCRIPTS };
 #define NULL_NAME_MAX 64
 
 struct weir_dsn {
@@ -28,8 +31,9 @@ struct weir_dsn {
   uint32_t reserved;
   uint64_t linger_ns;
   uint64_t seed;
-  struct null_script scripts[NULL_OPERATIONS];
-  _Atomic uint64_t calls[NULL_OPERATIONS]; /* begun so far, by all connections of this DSN */
+  uint64_t fingerprint;
+  struct null_script scripts[NULL_SCRIPTS];
+  _Atomic uint64_t calls[NULL_SCRIPTS]; /* begun so far, by all connections of this DSN */
 };
 
 /* The name of an operation as DSNs and messages have it; null if there is no such operation. */
@@ -40,7 +44,8 @@ int32_t null_dsn_parse(const char* text, weir_dsn_t** dsn, weir_dsn_info_t* info
                        weir_error_t* error);
 void null_dsn_free(weir_dsn_t* dsn);
 
-/* Counts a call of `op` and says what happens to it. [any thread] */
+/* Counts a call of `op`, an operation or NULL_EXPORT or NULL_IMPORT, and says what happens to it.
+ * [any thread] */
 struct null_outcome null_dsn_next_outcome(const weir_dsn_t* dsn, int32_t op);
 
 #endif /* WEIR_NULL_DSN_H */

@@ -27,6 +27,7 @@ int32_t null_lease_send(weir_null_t* native, const char* statement) {
                                               .statement_timeout_ms = conn->statement_timeout_ms,
                                               .is_lease = true};
   conn->is_unread = true;
+  conn->is_exported = false;
   if (conn->reset_mode == WEIR_RESET_ALWAYS ||
       (conn->reset_mode == WEIR_RESET_TRACKED && leaves_traces(statement))) {
     conn->is_dirty = true;

@@ -29,7 +29,7 @@ extern "C" {
 /* The native handle. */
 typedef struct weir_null {
   uint32_t struct_size;
-  int64_t session; /* its number, unique in this process; 0: not connected */
+  int64_t session; /* its number, unique on this machine; 0: not connected */
 } weir_null_t;
 
 /* What a server has done since it exists. */

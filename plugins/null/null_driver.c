@@ -8,6 +8,7 @@
 
 #include "conn.h"
 #include "failure.h"
+#include "moving.h"
 
 /* ---- the driver, DSNs, objects -------------------------------------------------------------- */
 
@@ -21,26 +22,7 @@ static int32_t init(const weir_host_t* host, weir_error_t* error) {
 
 static int32_t open_conn(const weir_dsn_t* dsn, const weir_conn_options_t* options,
                          weir_conn_t** conn, weir_error_t* error) {
-  /* What a host of ABI 1.0 fills in; a later member would be looked for with WEIR_HAS_FIELD. */
-  const size_t least = offsetof(weir_conn_options_t, reset_mode) + sizeof options->reset_mode;
-  if (dsn == NULL || options == NULL || conn == NULL || options->struct_size < least) {
-    return null_fail(error, WEIR_BAD_ARGUMENT, NULL, "open_conn: an argument is missing");
-  }
-  if (options->reset_mode < WEIR_RESET_TRACKED || options->reset_mode > WEIR_RESET_TRANSACTION) {
-    return null_fail(error, WEIR_BAD_ARGUMENT, NULL, "open_conn: unknown reset mode %d",
-                     options->reset_mode);
-  }
-  weir_conn_t* const made = calloc(1, sizeof *made);
-  if (made == NULL) return null_fail(error, WEIR_OUT_OF_MEMORY, NULL, "open_conn: no memory");
-  made->native.struct_size = sizeof made->native;
-  made->dsn = dsn;
-  made->reset_mode = options->reset_mode;
-  made->statement_timeout_ms = options->statement_timeout_ms;
-  made->generation = null_server_generation();
-  null_copy_cut(made->client_name, sizeof made->client_name,
-                options->client_name != NULL ? options->client_name : "");
-  *conn = made;
-  return WEIR_OK;
+  return null_conn_make(dsn, options, "open_conn", conn, error);
 }
 
 static void free_conn(weir_conn_t* conn) {
@@ -159,6 +141,7 @@ static int32_t start(weir_conn_t* conn, int32_t op, void* argument, uint64_t dea
   const struct null_outcome nothing_to_close = {.action = NULL_ACTION_OK};
   conn->outcome = conn->session != NULL ? null_dsn_next_outcome(conn->dsn, op) : nothing_to_close;
   conn->phase = conn->outcome.delay_ns > 0 ? NULL_DELAY : NULL_ASKING;
+  conn->is_exported = false;
   conn->due_ns = null_now_ns() + conn->outcome.delay_ns;
   return WEIR_OK;
 }
@@ -311,9 +294,15 @@ static uint32_t is_usable(weir_conn_t* conn, int32_t look) {
   return condition;
 }
 
-/* In a child free_conn does not say goodbye; in its own process nobody else can hold the session,
- * so that letting go of it ends it, as end-of-file would. */
-static void abandon(weir_conn_t* conn) { free_conn(conn); }
+/* In a child free_conn does not say goodbye; in its own process nobody else can hold a session that
+ * was not exported, so that letting go of it ends it, as end-of-file would. */
+static void abandon(weir_conn_t* conn) {
+  if (conn->is_exported && null_conn_is_ours(conn)) {
+    null_server_part(conn->session);
+    conn->session = NULL;
+  }
+  free_conn(conn);
+}
 
 static void session_token(weir_conn_t* conn, weir_token_t* token) {
   memset(token, 0, sizeof *token);
@@ -372,8 +361,8 @@ const weir_driver_t* weir_driver_entry(void) {
       .abandon = abandon,
       .session_token = session_token,
       .cancel = cancel,
-      .export_session = NULL, /* a session lives in its process and cannot move */
-      .import_session = NULL,
+      .export_session = null_export,
+      .import_session = null_import,
       .get_extension = get_extension,
   };
   return &table;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -11,6 +12,9 @@
 #include "token.h"
 
 static int64_t last_id; /* guarded by the table's mutex */
+
+/* Of one process that no other gives: its sessions may move there. */
+static int64_t next_id(void) { return ((int64_t)getpid() << 32) + ++last_id; }
 
 struct null_session* null_server_knock(const weir_dsn_t* dsn, const char* client_name) {
   struct null_session* const session = calloc(1, sizeof *session);
@@ -24,7 +28,7 @@ struct null_session* null_server_knock(const weir_dsn_t* dsn, const char* client
   null_table_lock();
   session->server = null_table_find(dsn->server);
   if (session->server != NULL) {
-    session->id = ++last_id;
+    session->id = next_id();
     session->next = session->server->sessions;
     session->server->sessions = session;
   }
@@ -50,6 +54,52 @@ void null_server_detach(struct null_session* session, uint64_t linger_ns) {
     session->bell = -1;
     session->is_running = false;
   }
+  null_table_unlock();
+}
+
+struct null_session* null_server_adopt(const weir_dsn_t* dsn, const char* client_name, int64_t id,
+                                       int bell) {
+  struct null_session* const session = calloc(1, sizeof *session);
+  if (session == NULL) return NULL;
+  session->id = id;
+  session->bell = bell;
+  null_copy_cut(session->client_name, sizeof session->client_name, client_name);
+  null_table_lock();
+  session->server = null_table_find(dsn->server);
+  if (session->server != NULL) {
+    session->next = session->server->sessions;
+    session->server->sessions = session;
+    null_session_open(session);
+    --session->server->counts.connects; /* it came by another way */
+  }
+  null_table_unlock();
+  if (session->server != NULL) return session;
+  free(session);
+  return NULL;
+}
+
+void null_server_part(struct null_session* session) {
+  null_table_lock();
+  null_session_end(session);
+  null_table_take_out(session);
+  null_table_unlock();
+  null_server_forget(session);
+}
+
+size_t null_session_variables(const struct null_session* session, struct null_variable* variables) {
+  size_t count = 0;
+  null_table_lock();
+  for (size_t i = 0; i < NULL_VARIABLES_MAX; ++i) {
+    if (session->variables[i].value[0] != '\0') variables[count++] = session->variables[i];
+  }
+  null_table_unlock();
+  return count;
+}
+
+void null_session_set_variables(struct null_session* session, const struct null_variable* variables,
+                                size_t count) {
+  null_table_lock();
+  memcpy(session->variables, variables, count * sizeof *variables);
   null_table_unlock();
 }
 

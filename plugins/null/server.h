@@ -17,6 +17,12 @@
 
 struct null_session;
 
+#define NULL_VARIABLES_MAX 16
+struct null_variable {
+  char key[32];
+  char value[WEIR_NULL_ANSWER_MAX]; /* empty: free */
+};
+
 /* Keeps the host's clock, and notices forks from now on. [load thread, once] */
 void null_server_init(const weir_host_t* host);
 uint64_t null_now_ns(void);
@@ -27,11 +33,21 @@ uint32_t null_server_generation(void);
 struct null_session* null_server_knock(const weir_dsn_t* dsn, const char* client_name);
 /* The client is gone without a goodbye: the session is too, at once or after `linger_ns`. */
 void null_server_detach(struct null_session* session, uint64_t linger_ns);
+/* A session that was another process's and goes on here, open, with its `bell`, which is its own
+ * now; null: no memory. It is let in whatever the limit is: it was in. */
+struct null_session* null_server_adopt(const weir_dsn_t* dsn, const char* client_name, int64_t id,
+                                       int bell);
+/* It goes on in another process: this one's server no longer has it, nor its descriptor. */
+void null_server_part(struct null_session* session);
 /* In a child: frees the copy and its descriptor; the parent's session does not notice. */
 void null_server_forget(struct null_session* session);
 
 int64_t null_session_id(const struct null_session* session);
 int null_session_bell(const struct null_session* session);
+/* Copies those that are set, at most NULL_VARIABLES_MAX; returns how many. */
+size_t null_session_variables(const struct null_session* session, struct null_variable* variables);
+void null_session_set_variables(struct null_session* session, const struct null_variable* variables,
+                                size_t count);
 
 /* One look at a session. Rings the bell at `bell_ns` (0: only when something happens) after taking
  * back what it rang for before. */

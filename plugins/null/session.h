@@ -6,8 +6,6 @@
 
 #include "server.h"
 
-#define NULL_VARIABLES_MAX 16
-
 struct null_server;
 
 struct null_session {
@@ -27,10 +25,7 @@ struct null_session {
   bool is_due_by_timeout; /* the statement timeout comes first */
   bool is_cancelled;
   uint64_t since_ns; /* in the state that it is in */
-  struct {
-    char key[32];
-    char value[WEIR_NULL_ANSWER_MAX]; /* empty: free */
-  } variables[NULL_VARIABLES_MAX];
+  struct null_variable variables[NULL_VARIABLES_MAX];
 };
 
 /* Runs one statement or begins to. The reply is not there yet while the session is_running. */

@@ -73,7 +73,7 @@ Progress Connecting::step(Failure* failure) {
 std::optional<SessionToken> Connecting::token() const {
   const auto address = server_address(conn_);
   const std::int32_t pid = PQbackendPID(conn_);
-  if (!address || pid <= 0) return std::nullopt;
+  if (!address || pid == 0) return std::nullopt;
   SessionToken token{pid, std::nullopt, host::now_ns(), *address};
   const auto key = trace_.key();
   if (key && key->pid == pid) token.cancel_key = key->key;

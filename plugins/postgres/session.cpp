@@ -222,6 +222,10 @@ bool Session::begin_confirm_gone(const weir_confirm_gone_t* argument, Failure* f
   }
   const auto token = SessionToken::from_bytes(*argument->token);
   if (!token) return fail(failure, WEIR_BAD_ARGUMENT, "confirm_gone: not a token of this driver");
+  if (token->pid < 0) {
+    return fail(failure, WEIR_NOT_SUPPORTED,
+                "confirm_gone: the session's id is a proxy's, of which the server knows nothing");
+  }
   // Of several hosts this may be another one, which knows nothing of that session.
   if (!token_ || !(token_->address == token->address)) {
     return fail(failure, WEIR_NOT_SUPPORTED,

@@ -114,8 +114,7 @@ const char* take_fields(Reader& reader, SessionBlob* blob) {
   if (!take_session(reader, &blob->session)) return "the session's token";
   if (!reader.take_text(&blob->host, kHostBytes)) return "the host";
   if (!take_parameters(reader, &blob->parameters)) return "the server's parameters";
-  // Without these libpq would not know how to speak to the server.
-  for (const std::string_view needed : {"server_version", "client_encoding"}) {
+  for (const std::string_view needed : kNeededParameters) {
     if (blob->parameter(needed) == nullptr) return "the server's version and encoding";
   }
   return reader.is_at_end() ? nullptr : "the end";

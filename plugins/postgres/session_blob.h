@@ -10,6 +10,7 @@
 // Threads: plain values.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -32,6 +33,10 @@ struct Parameter {
 inline constexpr std::size_t kMostParameters = 64;
 inline constexpr std::size_t kMostNameBytes = 63;  // NAMEDATALEN - 1
 inline constexpr std::size_t kMostValueBytes = 1024;
+
+// Without these libpq would not know how to speak to the server.
+inline constexpr std::array<std::string_view, 2> kNeededParameters = {"server_version",
+                                                                      "client_encoding"};
 
 struct SessionBlob {
   std::string server_identity;  // of the DSN that it was made with, and:

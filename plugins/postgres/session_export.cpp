@@ -63,6 +63,11 @@ bool read_parameters(const PGconn* conn, const std::vector<std::string>& names,
   parameters->clear();
   for (const char* const name : kReported) add(name);
   for (const std::string& name : names) add(name.c_str());
+  for (const std::string_view needed : kNeededParameters) {
+    if (is_there(needed)) continue;
+    return refuse(failure, WEIR_NOT_SUPPORTED,
+                  "the server did not report its " + std::string(needed));
+  }
   if (parameters->size() > kMostParameters) {
     return refuse(failure, WEIR_NOT_SUPPORTED,
                   "the server reported " + std::to_string(parameters->size()) +

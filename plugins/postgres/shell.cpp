@@ -125,6 +125,12 @@ struct Dialled {
   std::string port;
 };
 
+/// Whether libpq would read each as one, and the port as a number.
+bool is_one_server(const Dialled& to) {
+  return to.host.find(',') == std::string::npos && !to.port.empty() && to.port.size() <= 5 &&
+         to.port.find_first_not_of("0123456789") == std::string::npos;
+}
+
 std::optional<Dialled> dialled(const ServerAddress& address, const std::string& host) {
   if (address.storage.ss_family == AF_UNIX) {
     sockaddr_un at{};
@@ -227,7 +233,7 @@ Shell empty_shell(PGconn* conn, const ServerAddress& address, std::vector<std::s
 
 Shell make_shell(const Dsn& dsn, const SessionBlob& blob, Failure* failure) {
   const auto to = dialled(blob.session.address, blob.host);
-  if (!to) {
+  if (!to || !is_one_server(*to)) {
     refuse(failure, WEIR_BAD_ARGUMENT, "the server's address is none that libpq dials");
     return {};
   }

@@ -94,7 +94,7 @@ std::optional<SessionToken> SessionToken::from_bytes(const weir_token_t& bytes) 
   Header header{};
   std::memcpy(&header, bytes.bytes, kConnectedAt);
   if (header.magic[0] != 'P' || header.magic[1] != 'G' || header.version != kVersion ||
-      header.has_key > 1 || header.pid <= 0 || bytes.size != kHeaderBytes + header.address_size) {
+      header.has_key > 1 || header.pid == 0 || bytes.size != kHeaderBytes + header.address_size) {
     return std::nullopt;
   }
   SessionToken token;

@@ -31,7 +31,7 @@ struct ServerAddress {
 [[nodiscard]] std::optional<ServerAddress> server_address(const PGconn* conn);
 
 struct SessionToken {
-  std::int32_t pid = 0;
+  std::int32_t pid = 0;  // negative ones are a proxy's: PgBouncer makes up numbers of 32 bits
   std::optional<std::uint32_t> cancel_key;
   /// CLOCK_MONOTONIC when it had just been connected: pids are given anew, after a restart soon.
   std::uint64_t connected_ns = 0;

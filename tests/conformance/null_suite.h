@@ -15,12 +15,6 @@ class NullSuite : public DriverSuite {
     dsns_.push_back(std::make_unique<Dsn>(parse(null().dsn_with(more))));
     return *dsns_.back();
   }
-  /// A connected one.
-  Connection connect_to(const Dsn& dsn) {
-    Connection connection = make(dsn);
-    run(connection, WEIR_OP_CONNECT);
-    return connection;
-  }
   /// What comes of one more `op` on `connection`.
   Code outcome(Connection& connection, weir_op op) {
     return heard(connection.run(op, nullptr, soon())).code();

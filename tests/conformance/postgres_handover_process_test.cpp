@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <vector>
 
 #include "conformance/handover_suite.h"
@@ -100,6 +101,31 @@ TEST_P(PostgresHandover, MovesBetweenTwoProcessesManyTimesAndStaysOneSession) {
       "fresh connect p50 %.0f us; attach p50 %.1f us, first one %.1f us; two moves and a"
       " query p50 %.0f us\n",
       median(connect_us), median(attach_us), attach_us.front(), median(round_us));
+}
+
+TEST_P(PostgresHandover, LetsAForkedChildUseTheShellsItInheritedAndNoSession) {
+  const Dsn here = parse(subject().dsn());
+  const Dsn there = parse(subject().dsn());
+  const weir_conn_options_t options = options_of(WEIR_RESET_TRACKED);
+  Connection stays = moved(connect_to(here), there);  // its shell is a spare of `here` now
+  Connection goes = connect_to(there);
+  Courier courier;
+  WorkerProcess child([&] {
+    stays.abandon();
+    goes.abandon();
+    std::vector<double> attach_us;
+    Connection arrived = take_in(courier, Courier::End::kChild, here, options, &attach_us);
+    if (!arrived.is_open()) return 1;
+    if (answer_of(arrived.native(), "SELECT 42") != "42") return 2;
+    arrived.abandon();
+    return 0;
+  });
+  ASSERT_TRUE(send_away(courier, Courier::End::kParent, std::move(goes)));
+  EXPECT_EQ(child.wait_at_most(), 0);
+  EXPECT_TRUE(subject().query(stays.native()));
+  // The spare is still the parent's as well.
+  stays = moved(std::move(stays), here);
+  EXPECT_TRUE(subject().query(stays.native()));
 }
 
 }  // namespace weir::test

@@ -1,5 +1,7 @@
 // Sessions that move: what they are afterwards.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "conformance/handover_suite.h"
+#include "support/pgbouncer.h"
 
 namespace weir::test {
 namespace {
@@ -186,6 +189,31 @@ TEST_P(PostgresTcpHandover, CancelsNativelyByTcpToo) {
     });
     EXPECT_EQ(ask(connection, "SELECT pg_sleep(20)"), "SQLSTATE 57014");
     canceller.join();
+    run(connection, WEIR_OP_RESET);
+  }
+}
+
+TEST_P(PostgresHandover, CancelsNativelyThroughAProxyToo) {
+  if (!Pgbouncer::is_installed()) GTEST_SKIP() << "there is no pgbouncer";
+  PostgresServer behind;
+  const Pgbouncer proxy(behind);
+  const Dsn here = parse(proxy.dsn());
+  const Dsn there = parse(proxy.dsn());
+  Connection connection = connect_to(here, WEIR_RESET_TRANSACTION);
+  for (const Dsn* const next : {&there, &here}) {
+    connection = moved(std::move(connection), *next, WEIR_RESET_TRANSACTION);
+    ASSERT_TRUE(connection.is_open());
+    std::jthread canceller([&, conn = pg(connection)] {
+      EXPECT_TRUE(eventually([&] {
+        return behind.ask(
+                   "SELECT count(*) FROM pg_stat_activity"
+                   " WHERE query = 'SELECT pg_sleep(20)' AND state = 'active'") == "1";
+      }));
+      EXPECT_TRUE(cancel_natively(conn));
+    });
+    EXPECT_EQ(ask(connection, "SELECT pg_sleep(20)"), "SQLSTATE 57014");
+    canceller.join();
+    EXPECT_TRUE(subject().query(connection.native()));
     run(connection, WEIR_OP_RESET);
   }
 }
@@ -376,19 +404,6 @@ TEST_P(PostgresHandover, LeavesNoCopyOfTheSocketBehind) {
   EXPECT_NE(fcntl(arrived.value().fd(), F_GETFD) & FD_CLOEXEC, 0);
   EXPECT_NE(fcntl(arrived.value().fd(), F_GETFL) & O_NONBLOCK, 0);
   EXPECT_TRUE(subject().query(arrived.value().native()));
-}
-
-TEST_P(PostgresHandover, GoesOnAsBeforeAfterAnExportThatNobodyUsed) {
-  Connection connection = connect();
-  for (int i = 0; i < 3; ++i) {
-    exported(connection);
-    EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
-    EXPECT_TRUE(subject().query(connection.native()));
-    run(connection, WEIR_OP_PING);
-  }
-  exported(connection);
-  run(connection, WEIR_OP_CLOSE);
-  EXPECT_EQ(subject().count_sessions(), 0);
 }
 
 TEST_P(PostgresLoggedHandover, KnocksAtTheServerOnceForEachShellAndNeverCountsThere) {

@@ -13,14 +13,7 @@ std::string error(const char* severity, const char* sqlstate) {
 
 }  // namespace
 
-class PostgresOddities : public PostgresSuite {
- protected:
-  Connection connect_to(const Dsn& dsn) {
-    Connection connection = make(dsn);
-    run(connection, WEIR_OP_CONNECT);
-    return connection;
-  }
-};
+class PostgresOddities : public PostgresSuite {};
 
 TEST_P(PostgresOddities, ReportsAMessageThatNobodyAskedFor) {
   FakePostgres server({});
@@ -70,6 +63,21 @@ TEST_P(PostgresOddities, ConfirmsNothingThroughAProxyThatMakesUpSessionIds) {
   const Dsn dsn = parse(server.dsn());
   Connection connection = connect_to(dsn);
   const weir_token_t token = connection.session_token();
+  weir_confirm_gone_t question{sizeof question, &token, -1};
+  EXPECT_EQ(heard(connection.run(WEIR_OP_CONFIRM_GONE, &question, soon())).code(),
+            Code::kNotSupported);
+  EXPECT_EQ(question.gone, -1);
+}
+
+TEST_P(PostgresOddities, NamesASessionByWhateverNumberAProxyMakesUp) {
+  FakePostgres server({.pid = -77, .answer = FakePostgres::row({"5", "f"})});
+  const Dsn dsn = parse(server.dsn());
+  Connection connection = connect_to(dsn);
+  const weir_token_t token = connection.session_token();
+  EXPECT_GT(token.size, 0U);
+  const Status status = export_refusal(connection);  // known by name, but not by its version
+  EXPECT_EQ(status.code(), Code::kNotSupported);
+  EXPECT_NE(status.message().find("server_version"), std::string::npos) << status.to_string();
   weir_confirm_gone_t question{sizeof question, &token, -1};
   EXPECT_EQ(heard(connection.run(WEIR_OP_CONFIRM_GONE, &question, soon())).code(),
             Code::kNotSupported);

@@ -7,25 +7,33 @@
 #include <cstddef>
 #include <cstring>
 
+#include "plugins/postgres/dsn.h"
 #include "plugins/postgres/failure.h"
 #include "plugins/postgres/key_trace.h"
 #include "plugins/postgres/session_blob.h"
+#include "plugins/postgres/shell.h"
 #include "plugins/postgres/tags.h"
 #include "plugins/postgres/token.h"
 
 namespace weir::postgres {
 namespace {
 
+ServerAddress unix_address(const char* path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, path);
+  ServerAddress found;
+  found.size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(address.sun_path) + 1);
+  std::memcpy(&found.storage, &address, sizeof address);
+  return found;
+}
+
 SessionToken token_of_a_unix_server() {
   SessionToken token;
   token.pid = 4123;
   token.cancel_key = 0xfeedbeef;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, "/run/postgresql/.s.PGSQL.5432");
-  token.address.size =
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(address.sun_path) + 1);
-  std::memcpy(&token.address.storage, &address, sizeof address);
+  token.address = unix_address("/run/postgresql/.s.PGSQL.5432");
   return token;
 }
 
@@ -87,8 +95,8 @@ TEST(PostgresToken, IsRefusedUnlessEveryFieldIsRight) {
     other.size = size;
     EXPECT_EQ(SessionToken::from_bytes(other).has_value(), size == good.size) << size;
   }
-  // Magic, version, has_key, sign of the pid, length and family of the address.
-  for (const std::size_t at : {0U, 1U, 2U, 3U, 7U, 12U, 13U, 22U, 23U}) {
+  // Magic, version, has_key, length and family of the address.
+  for (const std::size_t at : {0U, 1U, 2U, 3U, 12U, 13U, 22U, 23U}) {
     weir_token_t other = good;
     other.bytes[at] ^= 0xff;
     EXPECT_FALSE(SessionToken::from_bytes(other)) << at;
@@ -174,6 +182,20 @@ TEST(PostgresBlob, SaysWhoseItIsBeforeAnythingElse) {
   EXPECT_EQ(failure.code, WEIR_NOT_SUPPORTED);
   EXPECT_FALSE(SessionBlob::from_bytes("", &read, &failure));
   EXPECT_EQ(failure.code, WEIR_BAD_ARGUMENT);
+}
+
+TEST(PostgresShell, DialsNoAddressThatLibpqWouldReadAsSomethingElse) {
+  Dsn dsn;
+  Failure failure;
+  ASSERT_TRUE(Dsn::parse("host=/run/postgresql", &dsn, &failure)) << failure.message;
+  for (const char* const path : {"/a,/b/.s.PGSQL.5432", "/a/.s.PGSQL.5432,5433", "/a/.s.PGSQL.",
+                                 "/a/.s.PGSQL.543210", "/a/postgres.sock"}) {
+    SessionBlob blob = blob_of_a_session();
+    blob.session.address = unix_address(path);
+    const Shell shell = make_shell(dsn, blob, &failure);
+    EXPECT_EQ(shell.conn, nullptr) << path;
+    EXPECT_EQ(failure.code, WEIR_BAD_ARGUMENT) << path << ": " << failure.message;
+  }
 }
 
 TEST(PostgresFailure, FindsTheSqlstateOfAConnectionInAnyLanguage) {

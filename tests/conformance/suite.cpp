@@ -1,6 +1,8 @@
 #include "conformance/suite.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <utility>
@@ -52,10 +54,8 @@ Dsn DriverSuite::parse(const std::string& text) {
 }
 
 Connection DriverSuite::make(const Dsn& dsn, weir_reset_mode mode, const char* client_name) {
-  weir_conn_options_t options{};
-  options.struct_size = sizeof options;
+  weir_conn_options_t options = options_of(mode);
   options.client_name = client_name;
-  options.reset_mode = mode;
   auto connection = Connection::open(dsn, options);
   EXPECT_TRUE(connection.ok()) << heard(connection.status()).to_string();
   return std::move(connection).value();
@@ -65,6 +65,55 @@ Connection DriverSuite::connect(weir_reset_mode mode, const char* client_name) {
   Connection connection = make(*dsn_, mode, client_name);
   run(connection, WEIR_OP_CONNECT);
   return connection;
+}
+
+Connection DriverSuite::connect_to(const Dsn& dsn, weir_reset_mode mode) {
+  Connection connection = make(dsn, mode);
+  run(connection, WEIR_OP_CONNECT);
+  return connection;
+}
+
+weir_conn_options_t DriverSuite::options_of(weir_reset_mode mode) {
+  weir_conn_options_t options{};
+  options.struct_size = sizeof options;
+  options.client_name = "conformance";
+  options.reset_mode = mode;
+  return options;
+}
+
+std::string DriverSuite::exported(Connection& connection) {
+  Result<std::string> blob = connection.export_session();
+  EXPECT_TRUE(blob.ok()) << heard(blob.status()).to_string();
+  if (!blob.ok()) return {};
+  hear(blob.value());  // no secret may be in it either
+  return std::move(blob).value();
+}
+
+Connection DriverSuite::moved(Connection connection, const Dsn& dsn, weir_reset_mode mode) {
+  const std::string blob = exported(connection);
+  const int copy = dup(connection.fd());
+  connection.abandon();
+  Result<Connection> arrived = Connection::import_session(dsn, options_of(mode), copy, blob);
+  EXPECT_TRUE(arrived.ok()) << heard(arrived.status()).to_string();
+  if (arrived.ok()) return std::move(arrived).value();
+  close(copy);
+  return {};
+}
+
+Status DriverSuite::export_refusal(Connection& connection) {
+  const Result<std::string> blob = connection.export_session();
+  EXPECT_FALSE(blob.ok());
+  return heard(blob.status());
+}
+
+Status DriverSuite::import_refusal(const Dsn& dsn, int descriptor, const std::string& blob,
+                                   weir_reset_mode mode) {
+  const bool was_open = fcntl(descriptor, F_GETFD) >= 0;
+  const Result<Connection> arrived =
+      Connection::import_session(dsn, options_of(mode), descriptor, blob);
+  EXPECT_FALSE(arrived.ok());
+  EXPECT_EQ(fcntl(descriptor, F_GETFD) >= 0, was_open) << "the descriptor stays the caller's";
+  return heard(arrived.status());
 }
 
 bool DriverSuite::eventually(const std::function<bool()>& condition) {

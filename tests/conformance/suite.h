@@ -47,6 +47,22 @@ class DriverSuite : public testing::TestWithParam<MakeDriverUnderTest> {
   Connection connect(weir_reset_mode mode = WEIR_RESET_TRACKED,
                      const char* client_name = "conformance");
 
+  /// A connected one to `dsn`, which has to outlive it.
+  Connection connect_to(const Dsn& dsn, weir_reset_mode mode = WEIR_RESET_TRACKED);
+  static weir_conn_options_t options_of(weir_reset_mode mode);
+
+  // Moving a session, within this process: to another Dsn it is as if to another process.
+  /// The description of `connection`'s session; the test fails if it has none.
+  std::string exported(Connection& connection);
+  /// The session of `connection` in a new object of `dsn`; without an object the test has failed.
+  Connection moved(Connection connection, const Dsn& dsn,
+                   weir_reset_mode mode = WEIR_RESET_TRACKED);
+  /// Why `connection` cannot move now.
+  Status export_refusal(Connection& connection);
+  /// Why a session cannot come here. The descriptor has to stay the caller's.
+  Status import_refusal(const Dsn& dsn, int descriptor, const std::string& blob,
+                        weir_reset_mode mode = WEIR_RESET_TRACKED);
+
   /// Keeps what `status` says for the search for secrets, and passes it on.
   Status heard(Status status);
   void hear(const std::string& text);

@@ -256,6 +256,65 @@ TEST_F(AConnection, GivesUpAtTheDeadlineAlsoIfItsDescriptorIsAlwaysReady) {
             Code::kTimeout);
 }
 
+// ---- moving to another process ----------------------------------------------------------------
+
+TEST_F(AConnection, IsDescribedByItsDriverAndMadeOfADescription) {
+  Connection here = open();
+  const Result<std::string> blob = here.export_session();
+  ASSERT_TRUE(blob.ok());
+  EXPECT_EQ(blob.value(), "a session");
+  EXPECT_TRUE(here.is_open());
+  here.abandon();
+  EXPECT_EQ(scripted_.abandoned, 1);
+
+  const weir_conn_options_t options{sizeof options, "weir:there", 0, WEIR_RESET_TRACKED, nullptr};
+  const Result<Connection> there = Connection::import_session(dsn_, options, 7, blob.value());
+  ASSERT_TRUE(there.ok());
+  EXPECT_EQ(scripted_.imported_descriptor, 7);
+  EXPECT_EQ(scripted_.imported_blob, "a session");
+  EXPECT_EQ(scripted_.client_name, "weir:there");
+}
+
+TEST_F(AConnection, SaysWhyItCannotMove) {
+  const weir_conn_options_t options{sizeof options, "weir:there", 0, WEIR_RESET_TRACKED, nullptr};
+  Connection here = open();
+  scripted_.export_code = WEIR_WOULD_BLOCK;
+  EXPECT_EQ(here.export_session().status().code(), Code::kWouldBlock);
+  scripted_.import_code = WEIR_BAD_ARGUMENT;
+  const Result<Connection> there = Connection::import_session(dsn_, options, 7, "x");
+  EXPECT_EQ(there.status().code(), Code::kBadArgument);
+  EXPECT_EQ(there.status().message(), "import failed");
+}
+
+TEST_F(AConnection, TakesNoNonsenseFromADriverThatMovesIt) {
+  const weir_conn_options_t options{sizeof options, "weir:there", 0, WEIR_RESET_TRACKED, nullptr};
+  Connection here = open();
+  scripted_.blob_size = WEIR_BLOB_MAX + 1;
+  EXPECT_EQ(here.export_session().status().code(), Code::kBadDriver);
+  scripted_.gives_objects = false;
+  EXPECT_EQ(Connection::import_session(dsn_, options, 7, "x").status().code(), Code::kBadDriver);
+}
+
+TEST_F(AConnection, CannotMoveWhereItsDriverCannotOrIsOlder) {
+  static Log log;
+  static weir_driver_t half = ScriptedDriver::table();
+  half.import_session = nullptr;
+  static weir_driver_t older = ScriptedDriver::table();
+  older.struct_size = offsetof(weir_driver_t, export_session);
+  for (const weir_driver_t* const table : {&half, &older}) {
+    const Driver* const driver = Driver::adopt(table, "connection_test.cpp", log).value();
+    EXPECT_FALSE(driver->can_move_sessions());
+    const Dsn dsn = Dsn::parse(*driver, "good").value();
+    const weir_conn_options_t options{sizeof options, "weir:test", 0, WEIR_RESET_TRACKED, nullptr};
+    Connection connection = Connection::open(dsn, options).value();
+    EXPECT_EQ(connection.export_session().status().code(), Code::kNotSupported);
+    EXPECT_EQ(Connection::import_session(dsn, options, 7, "x").status().code(),
+              Code::kNotSupported);
+    EXPECT_EQ(scripted_.imported_descriptor, -1);
+  }
+  EXPECT_TRUE(scripted_.driver().can_move_sessions());
+}
+
 // ---- poll_until
 // -----------------------------------------------------------------------------------
 

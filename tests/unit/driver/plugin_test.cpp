@@ -217,9 +217,14 @@ TEST(AnAdoptedTable, ThatIsNotThereIsRefused) {
 }
 
 TEST(AnAdoptedTable, WithoutTheOptionalFunctionsIsADriver) {
-  const ScriptedDriver scripted;
-  EXPECT_EQ(scripted.driver().name(), "scripted");
-  EXPECT_EQ(scripted.driver().table().export_session, nullptr);
+  static Log log;
+  static weir_driver_t table = ScriptedDriver::table();
+  table.export_session = nullptr;
+  table.import_session = nullptr;
+  const Result<const Driver*> driver = Driver::adopt(&table, "plugin_test.cpp", log);
+  ASSERT_TRUE(driver.ok()) << driver.status().to_string();
+  EXPECT_EQ(driver.value()->name(), "scripted");
+  EXPECT_FALSE(driver.value()->can_move_sessions());
 }
 
 // ---- dsn ----------------------------------------------------------------------------------------

@@ -78,6 +78,23 @@ std::int32_t cancel(weir_conn_t* /*conn*/, std::uint64_t /*deadline_ns*/, weir_e
   return fail(error, WEIR_NOT_SUPPORTED, "nothing runs here");
 }
 
+std::int32_t export_session(weir_conn_t* /*conn*/, void* blob, std::size_t* size,
+                            weir_error_t* error) {
+  if (script->export_code != WEIR_OK) return fail(error, script->export_code, "export failed");
+  script->blob.copy(static_cast<char*>(blob), *size);
+  *size = script->blob_size;
+  return WEIR_OK;
+}
+
+std::int32_t import_session(const weir_dsn_t* dsn, const weir_conn_options_t* options,
+                            std::int32_t descriptor, const void* blob, std::size_t size,
+                            weir_conn_t** conn, weir_error_t* error) {
+  if (script->import_code != WEIR_OK) return fail(error, script->import_code, "import failed");
+  script->imported_descriptor = descriptor;
+  script->imported_blob.assign(static_cast<const char*>(blob), size);
+  return open_conn(dsn, options, conn, error);
+}
+
 }  // namespace
 
 weir_driver_t ScriptedDriver::table() {
@@ -101,6 +118,8 @@ weir_driver_t ScriptedDriver::table() {
   table.abandon = abandon;
   table.session_token = session_token;
   table.cancel = cancel;
+  table.export_session = export_session;
+  table.import_session = import_session;
   return table;
 }
 

@@ -36,6 +36,10 @@ class ScriptedDriver {
   bool gives_objects = true;  // from parse_dsn and open_conn
   int descriptor = -1;
   weir_token_t token{};
+  std::int32_t export_code = WEIR_OK;
+  std::int32_t import_code = WEIR_OK;
+  std::string blob = "a session";
+  std::size_t blob_size = blob.size();  // that export_session claims
 
   // What it was asked.
   struct Started {
@@ -48,6 +52,8 @@ class ScriptedDriver {
   int opened = 0, freed = 0, abandoned = 0;
   int dsns_parsed = 0, dsns_freed = 0;
   std::string client_name;
+  int imported_descriptor = -1;
+  std::string imported_blob;
 
  private:
   const Driver* driver_ = nullptr;
