@@ -1,5 +1,7 @@
 #include "shm_town.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -10,9 +12,10 @@ namespace weir::shm {
 namespace {
 
 constexpr std::array<const char*, kDeeds> kDeedNames = {
-    "take",       "leave",   "opened",    "lend",        "return",   "close",  "enter",
-    "look",       "give up", "die",       "join",        "reap",     "settle", "revoke",
-    "revoke old", "match",   "take turn", "return turn", "free void"};
+    "take",       "leave",   "opened",    "lend",        "return",    "close",  "enter",
+    "look",       "give up", "die",       "join",        "reap",      "settle", "revoke",
+    "revoke old", "match",   "take turn", "return turn", "free void", "give",   "send",
+    "withdraw",   "park",    "receive",   "sweep"};
 
 void require(bool holds, const std::string& what) {
   if (!holds) throw std::logic_error(what);
@@ -126,6 +129,22 @@ void Town::do_it(const Act& act) {
     case Deed::kFreeVoid:
       free_void_permits(pool(act.pool));
       return;
+    case Deed::kGive:
+      if (Holding* held = held_in({PlaceState::kUsed})) give(*held);
+      return;
+    case Deed::kSend:
+      if (Sending* sending = find_sending(act, false)) send(*sending);
+      return;
+    case Deed::kWithdraw:
+      if (Sending* sending = find_sending(act, false)) withdraw(*sending);
+      return;
+    case Deed::kPark:
+      if (Sending* sending = find_sending(act, true)) park(*sending);
+      return;
+    case Deed::kReceive:
+      return receive(act.worker, false);
+    case Deed::kSweep:
+      return receive(act.worker, true);
   }
 }
 
@@ -212,14 +231,97 @@ void Town::revoke(const Act& act, std::uint64_t now_ns) {
   revoke_offers(pool(act.pool), id(act.worker), now_ns);
 }
 
-void Town::join(std::uint32_t worker) { residents_[worker].membership = world_.join("resident"); }
+void Town::join(std::uint32_t worker) {
+  residents_[worker].membership = world_.join("resident");
+  Result<std::unique_ptr<Inbox>> inbox = Inbox::open(world_.segment(), id(worker));
+  require(inbox.ok(), "a mailbox cannot be opened: " + inbox.status().message());
+  residents_[worker].inbox = std::move(inbox).value();
+}
 
 void Town::die(std::uint32_t worker) {
   // One may die, be joined for again, and die once more before anybody settles the first death.
   if (residents_[worker].unsettled) return;
   somebody_died_ = true;
   residents_[worker].unsettled = id(worker);
+  static auto* const graveyard = new std::vector<std::unique_ptr<Giving>>();
+  for (Sending& sending : sending_) {
+    if (sending.worker == worker) graveyard->push_back(std::move(sending.giving));
+  }
+  std::erase_if(sending_, [](const Sending& sending) { return !sending.giving; });
+  residents_[worker].inbox->close_in_child();
+  residents_[worker].inbox.reset();
   test::die(residents_[worker].membership);
+}
+
+// ---- live handover ------------------------------------------------------------------------------
+
+Town::Sending* Town::find_sending(const Act& act, bool sent) {
+  std::vector<Sending*> mine;
+  for (Sending& sending : sending_) {
+    if (sending.worker == act.worker && sending.sent == sent) mine.push_back(&sending);
+  }
+  return mine.empty() ? nullptr : mine[act.which % mine.size()];
+}
+
+void Town::give(Holding& held) {
+  const PoolRef& of = pool(held.pool);
+  const LineView view = look_at_line(of, id(held.worker));
+  if (!view.oldest || view.oldest->word.owner_row() == id(held.worker).row) return;
+  const bool expected = can_receive(world_.segment(), view.oldest->word.owner_row());
+  std::optional<Giving> giving = Giving::claim(of, id(held.worker), held.room.place, *view.oldest);
+  require(giving.has_value() == expected, "claim answers what can_receive does not say");
+  if (!giving) return;
+  require(giving->begin(), "a place that is ours cannot be given");
+  sending_.push_back(
+      {held.worker, held.pool, held.room, std::make_unique<Giving>(*std::move(giving)), false});
+  forget(held);
+}
+
+void Town::send(Sending& sending) {
+  const FileDescriptor connection(dup(0));
+  const Sent sent = sending.giving->send(residents_[sending.worker].inbox->mailbox(),
+                                         {"fake", 1, "session"}, connection.get());
+  if (sent == Sent::kSent) {
+    sending.sent = true;
+    return;
+  }
+  require(somebody_died_, "the living cannot be sent to");
+  withdraw(sending);
+}
+
+void Town::withdraw(Sending& sending) {
+  require(sending.giving->withdraw(), "a place that is ours was settled");
+  holdings_.push_back({sending.worker, sending.pool, sending.room});
+  sending_.erase(sending_.begin() + (&sending - sending_.data()));
+}
+
+void Town::park(Sending& sending) {
+  const FileDescriptor connection(dup(0));
+  sending.giving->park(connection.get());
+  sending_.erase(sending_.begin() + (&sending - sending_.data()));
+}
+
+void Town::receive(std::uint32_t worker, bool sweep) {
+  Inbox& inbox = *residents_[worker].inbox;
+  const Inbox::Pass pass = sweep ? inbox.sweep() : inbox.receive(pool(0));
+  require(pass.lost == 0 || somebody_died_, "a connection was lost although nobody died");
+  require(!is_expecting(world_.segment(), id(worker)), "a parked place was not judged");
+  unsigned taken = 0;
+  for (std::uint32_t i = 0; i < pools_.size(); ++i) {
+    while (const std::optional<Arrival> came = inbox.take(pool(i))) {
+      ++taken;
+      arrive(worker, i, came->place);
+    }
+  }
+  require(taken == pass.arrived, "what arrived cannot be taken");
+}
+
+void Town::arrive(std::uint32_t worker, std::uint32_t index, PlaceIndex place) {
+  holdings_.push_back({worker, index, {place, test::place_word(pool(index), place)}});
+  Holding& held = holdings_.back();
+  require(held.room.word.state() == PlaceState::kUsed && held.room.word.belongs_to(id(worker)),
+          at(index, place) + "arrived, and is not its receiver's");
+  if (!grant_claimed(pool(index), id(worker), place)) put_back(held);
 }
 
 void Town::settle_lingering_in(std::uint32_t worker, std::uint32_t index) {
@@ -316,13 +418,20 @@ void Town::check_places(std::uint32_t index) const {
         holdings_.begin(), holdings_.end(),
         [&](const Holding& held) { return held.pool == index && held.room.place == i; });
     require(holders <= 1, at(index, i) + "two holders");
-    require((holders == 1) == word.names_worker(), at(index, i) + "held in one place only");
+    const bool in_hands = word.names_worker() && word.state() != PlaceState::kParked;
+    require((holders == 1) == in_hands, at(index, i) + "held in one place only");
   }
   require(in_force == plan_.max[index], "the pool lost a place");
   for (const Holding& held : holdings_) {
     if (held.pool != index) continue;
     require(test::place_word(pool(index), held.room.place) == held.room.word,
             at(index, held.room.place) + "reads what its holder did not write");
+  }
+  for (const Sending& sending : sending_) {
+    if (sending.pool != index) continue;
+    const PlaceWord word = test::place_word(pool(index), sending.room.place);
+    require(word.is_given_by(id(sending.worker)) && word.occ() == sending.room.word.occ(),
+            at(index, sending.room.place) + "is not its sender's any more");
   }
 }
 
@@ -373,6 +482,8 @@ void Town::check_oldest_first(const std::vector<InLine>& before) const {
   for (const InLine& served : after) {
     const WaiterState state = served.word.state();
     if (state == WaiterState::kWaiting || served.word == was(served)) continue;
+    // What comes from elsewhere is for who was claimed for it, when that was its turn.
+    if (state == WaiterState::kGranted && was(served).state() == WaiterState::kClaimed) continue;
     for (const InLine& left : after) {
       if (left.word.state() != WaiterState::kWaiting || left.word != was(left) ||
           left.pool != served.pool) {
@@ -396,6 +507,7 @@ void Town::tick(std::uint32_t worker) {
     raise_demand(pool(i));
     match(pool(i), id(worker));
   }
+  receive(worker, true);
 }
 
 void Town::come_to_rest() {
@@ -426,6 +538,14 @@ void Town::go_home() {
     return_turn(pool(turns_.back().pool), turns_.back().turn);
     turns_.pop_back();
   }
+  while (!sending_.empty()) {
+    if (!sending_.back().sent) {
+      withdraw(sending_.back());
+    } else {
+      park(sending_.back());
+    }
+  }
+  for (std::uint32_t worker = 0; worker < kWorkers; ++worker) receive(worker, false);
   while (!line_.empty()) give_up(line_.back());
   while (!holdings_.empty()) {
     Holding& held = holdings_.back();

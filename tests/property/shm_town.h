@@ -1,10 +1,10 @@
 // Town: a few workers on one segment, acting one after the other, and a book of what each of them
 // must have. Several Memberships in this process stand for the workers; a death drops the lock and
-// settles nothing.
+// the mailbox, and settles nothing.
 //
-// The book is the model: who holds which room in which state, who is in line, who has a turn. What
-// nobody holds is the segment's to account for: free, offered, or lingering.
-// Throws std::logic_error, with what is wrong, when the segment says something else.
+// The book is the model: who holds which room in which state, who is sending one, who is in line,
+// who has a turn. What nobody holds is the segment's to account for: free, offered, parked or
+// lingering. Throws std::logic_error, with what is wrong, when the segment says something else.
 #pragma once
 
 #include <array>
@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "shm/handover.h"
 #include "shm/line.h"
 #include "shm/rooms.h"
 #include "shm/turns.h"
@@ -52,8 +53,14 @@ enum class Deed : std::uint8_t {
   kTakeTurn,
   kReturnTurn,
   kFreeVoid,
+  kGive,      // USED -> GIVING, to the oldest waiter, if that one is elsewhere
+  kSend,      // or back, if it cannot be sent
+  kWithdraw,  // before it was sent
+  kPark,
+  kReceive,  // to who was claimed for it, else to a waiter of one's own, else idle
+  kSweep,
 };
-inline constexpr unsigned kDeeds = 19;
+inline constexpr unsigned kDeeds = 25;
 
 /// One deed of one worker. What does not apply (a dead worker's, no such room) is not done.
 struct Act {
@@ -87,9 +94,17 @@ class Town {
     std::uint32_t worker, pool;
     Turn turn;
   };
+  // A connection that its worker is sending: GIVING, in nobody else's hands.
+  struct Sending {
+    std::uint32_t worker, pool;
+    Room room;                       // as it was: USED
+    std::unique_ptr<Giving> giving;  // of a dead worker: never destroyed, since that would undo it
+    bool sent = false;
+  };
   struct Resident {
     std::unique_ptr<Membership> membership;  // null: dead or not yet there
-    std::optional<WorkerId> unsettled;       // died under this name
+    std::unique_ptr<Inbox> inbox;
+    std::optional<WorkerId> unsettled;  // died under this name
   };
   /// What a waiter's row reads, to be compared with what it reads after a deed.
   struct InLine {
@@ -117,6 +132,13 @@ class Town {
   void look(Queued& queued);
   void give_up(Queued& queued);
   void take_turn_now(const Act& act);
+  [[nodiscard]] Sending* find_sending(const Act& act, bool sent);
+  void give(Holding& held);
+  void send(Sending& sending);
+  void withdraw(Sending& sending);
+  void park(Sending& sending);
+  void receive(std::uint32_t worker, bool sweep);
+  void arrive(std::uint32_t worker, std::uint32_t index, PlaceIndex place);
   void revoke(const Act& act, std::uint64_t now_ns);
   void join(std::uint32_t worker);
   void die(std::uint32_t worker);
@@ -144,6 +166,7 @@ class Town {
   std::array<Resident, kWorkers> residents_;
   std::vector<std::unique_ptr<PoolRef>> pools_;  // by pointer: a Waiter points to its PoolRef
   std::vector<Holding> holdings_;
+  std::vector<Sending> sending_;
   std::vector<Queued> line_;
   std::vector<TurnTaken> turns_;
   std::uint64_t arrivals_ = 0;
