@@ -50,6 +50,21 @@ bool can_receive(const Segment& segment, std::uint32_t row) {
   return has_mailbox(segment, row) && !is_row_expecting(segment, row);
 }
 
+std::optional<Candidate> oldest_to_send_to(const PoolRef& pool, WorkerId self) {
+  const Segment& segment = pool.segment();
+  std::vector<bool> expecting(segment.workers().size());
+  for (const Word& cell : segment.places()) {
+    const PlaceWord word(cell.load());
+    if (word.state() != PlaceState::kGiving && word.state() != PlaceState::kParked) continue;
+    const std::uint32_t row =
+        word.state() == PlaceState::kGiving ? word.receiver().row : word.idx();
+    if (row < expecting.size()) expecting[row] = true;
+  }
+  return oldest_in_line(pool, [&](std::uint32_t row) {
+    return row != self.row && has_mailbox(segment, row) && !expecting[row];
+  });
+}
+
 bool is_expecting(const Segment& segment, WorkerId self) {
   return std::any_of(segment.places().begin(), segment.places().end(), [self](const Word& cell) {
     const PlaceWord word(cell.load(std::memory_order_relaxed));

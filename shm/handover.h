@@ -51,6 +51,11 @@ namespace weir::shm {
 /// words.
 [[nodiscard]] bool can_receive(const Segment& segment, std::uint32_t row);
 
+/// The oldest waiter of another worker that could be sent a connection now: can_receive() of its
+/// row, and not one that waits for its own worker's only. nullopt if there is none. Reads all place
+/// words and the line.
+[[nodiscard]] std::optional<Candidate> oldest_to_send_to(const PoolRef& pool, WorkerId self);
+
 /// Whether any word reads PARKED(self): the cheap look for ticks, before Inbox::receive(). Reads
 /// all place words, relaxed: 0.1 us per 256.
 [[nodiscard]] bool is_expecting(const Segment& segment, WorkerId self);

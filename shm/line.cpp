@@ -21,14 +21,13 @@ std::uint32_t waiting_in_pool(const LineView& view) { return view.waiting + view
 // A row this thread used last: mostly free again, and its cache line is warm.
 thread_local std::uint32_t recent_row = 0;
 
-}  // namespace
-
-LineView look_at_line(const PoolRef& pool, WorkerId self) {
+// Everybody in line whose row says that it is for `pool` or a mate of its quota.
+template <typename Each>
+void for_each_in_line(const PoolRef& pool, Each each) {
   const Segment& segment = pool.segment();
   const std::span<WaiterRow> rows = segment.waiters();
   const std::uint32_t high = std::min<std::uint32_t>(segment.header().waiters_high.load(),
                                                      static_cast<std::uint32_t>(rows.size()));
-  LineView view;
   for (std::uint32_t i = 0; i < high; ++i) {
     const WaiterWord word(rows[i].word.load());
     if (word.state() != WaiterState::kWaiting) continue;
@@ -38,22 +37,40 @@ LineView look_at_line(const PoolRef& pool, WorkerId self) {
     if (!same_pool && !mate) continue;
     const Candidate who{i, word, rows[i].ticket.load(std::memory_order_relaxed),
                         rows[i].since_ns.load(std::memory_order_relaxed), belongs & 0xfff};
-    const bool local_only = (belongs & kLocalOnly) != 0;
+    each(who, mate, (belongs & kLocalOnly) != 0);
+  }
+}
+
+}  // namespace
+
+LineView look_at_line(const PoolRef& pool, WorkerId self) {
+  LineView view;
+  for_each_in_line(pool, [&](const Candidate& who, bool mate, bool local_only) {
     if (mate) {
       ++view.waiting_mates;
       // A permit is of no use to one who waits for a connection of its own worker.
       if (!local_only && (!view.oldest_mate || who.since_ns < view.oldest_mate->since_ns)) {
         view.oldest_mate = who;
       }
-      continue;
+      return;
     }
     ++(local_only ? view.waiting_local : view.waiting);
     if (!local_only && (!view.oldest || who.ticket < view.oldest->ticket)) view.oldest = who;
-    if (word.owner_row() != self.row) continue;
+    if (who.word.owner_row() != self.row) return;
     view.waiting_here += local_only ? 0 : 1;
     if (!view.oldest_own || who.ticket < view.oldest_own->ticket) view.oldest_own = who;
-  }
+  });
   return view;
+}
+
+std::optional<Candidate> oldest_in_line(const PoolRef& pool,
+                                        const std::function<bool(std::uint32_t row)>& may_have) {
+  std::optional<Candidate> oldest;
+  for_each_in_line(pool, [&](const Candidate& who, bool mate, bool local_only) {
+    if (mate || local_only || (oldest && oldest->ticket < who.ticket)) return;
+    if (may_have(who.word.owner_row())) oldest = who;
+  });
+  return oldest;
 }
 
 bool claim(const PoolRef& pool, const Candidate& who, PlaceIndex place) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -37,6 +38,10 @@ struct LineView {
   [[nodiscard]] bool anybody() const { return waiting + waiting_local + waiting_mates > 0; }
 };
 [[nodiscard]] LineView look_at_line(const PoolRef& pool, WorkerId self);
+/// The oldest of the pool who waits in a worker whose row `may_have` it, and not only for one of
+/// that worker's own.
+[[nodiscard]] std::optional<Candidate> oldest_in_line(
+    const PoolRef& pool, const std::function<bool(std::uint32_t row)>& may_have);
 
 /// WAITING -> CLAIMED(place): the giver is about to offer an empty place. False: it changed
 /// meanwhile.

@@ -30,13 +30,14 @@ inline std::size_t histogram_bucket(std::uint64_t ns) {
   return bucket;
 }
 
-/// The bucket for a handover's duration: upper ends go 20, 40, 80 us ... 328 ms; the last takes the
-/// rest.
+/// The upper end of a handover's bucket: 20, 40, 80 us ... 328 ms; the last takes the rest.
+constexpr std::uint64_t handover_bucket_end_ns(std::size_t bucket) {
+  return std::uint64_t{20'000} << bucket;
+}
+/// The bucket for a handover's duration.
 inline std::size_t handover_bucket(std::uint64_t ns) {
   std::size_t bucket = 0;
-  for (std::uint64_t upper = 20'000; ns >= upper && bucket + 1 < kHandoverBuckets; upper *= 2) {
-    ++bucket;
-  }
+  while (bucket + 1 < kHandoverBuckets && ns >= handover_bucket_end_ns(bucket)) ++bucket;
   return bucket;
 }
 /// Adds a live handover that took `ns` to the pool's totals.

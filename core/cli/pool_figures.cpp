@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+
+#include "shm/stats.h"
 
 namespace weir::cli {
 
@@ -26,6 +29,18 @@ PoolFigures figures_of(const shm::Snapshot& snapshot, const shm::PoolSnapshot& p
     figures.utilization_pct = std::round(1000.0 * figures.used / pool.max) / 10;
   }
   return figures;
+}
+
+std::uint64_t handover_quantile_ns(const shm::PoolSnapshot& pool, double share) {
+  const auto all = std::accumulate(pool.handovers.begin(), pool.handovers.end(), std::uint64_t{0});
+  if (all == 0) return 0;
+  const auto wanted = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(all)));
+  std::uint64_t seen = 0;
+  for (std::size_t bucket = 0; bucket + 1 < pool.handovers.size(); ++bucket) {
+    seen += pool.handovers[bucket];
+    if (seen >= wanted) return shm::handover_bucket_end_ns(bucket);
+  }
+  return UINT64_MAX;
 }
 
 const shm::QuotaSnapshot* quota_of(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool) {

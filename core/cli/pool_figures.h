@@ -21,6 +21,10 @@ struct PoolFigures {
 
 [[nodiscard]] PoolFigures figures_of(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool);
 
+/// How long the `share`-th (0 to 1) of the pool's live handovers took at most, in ns: the upper end
+/// of its bucket, UINT64_MAX for the last. 0 where there were none.
+[[nodiscard]] std::uint64_t handover_quantile_ns(const shm::PoolSnapshot& pool, double share);
+
 /// The quota that a pool shares; null if it is alone on its places.
 [[nodiscard]] const shm::QuotaSnapshot* quota_of(const shm::Snapshot& snapshot,
                                                  const shm::PoolSnapshot& pool);

@@ -19,6 +19,12 @@ Json name_or_null(const shm::QuotaSnapshot* quota) {
   return quota == nullptr ? Json(nullptr) : Json(quota->name);
 }
 
+// The upper end of a bucket; null where nothing moved, or it took longer than the buckets tell.
+Json quantile_json(const shm::PoolSnapshot& pool, double share) {
+  const std::uint64_t ns = handover_quantile_ns(pool, share);
+  return ns == 0 || ns == UINT64_MAX ? Json(nullptr) : Json(to_ms(ns));
+}
+
 Json counters_json(const shm::PoolSnapshot& pool) {
   using shm::Counter;
   return {{"acquires", pool.acquires},
@@ -33,6 +39,8 @@ Json counters_json(const shm::PoolSnapshot& pool) {
           {"handed_on", pool.counter(Counter::kHandedOn)},
           {"handed_live", pool.counter(Counter::kHandedLive)},
           {"handover_failures", pool.counter(Counter::kHandoverFailures)},
+          {"handover_ms_p50", quantile_json(pool, 0.5)},
+          {"handover_ms_p99", quantile_json(pool, 0.99)},
           {"resets", pool.counter(Counter::kResets)},
           {"reset_failures", pool.counter(Counter::kResetFailures)},
           {"pings", pool.counter(Counter::kPings)},

@@ -69,7 +69,7 @@ const Candidate* Pool::whom_to_grant(const LineView& view) const {
 }
 
 bool Pool::is_wanted_by(const LineView& view) const {
-  return whom_to_send(view) != nullptr || whom_to_grant(view) != nullptr || may_make_room(view);
+  return whom_to_send(view) || whom_to_grant(view) != nullptr || may_make_room(view);
 }
 
 // Whether somebody waits whom a connection of ours could serve now. Nobody at all: says so in
@@ -112,7 +112,7 @@ std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) con
 void Pool::serve(PlaceIndex place) {
   while (true) {
     const LineView view = shm::look_at_line(ref(), self());
-    if (const Candidate* who = whom_to_send(view)) {
+    if (const std::optional<Candidate> who = whom_to_send(view)) {
       if (send_away(place, *who)) return;
       continue;  // it left, or cannot be sent anything just now
     }

@@ -26,16 +26,20 @@ bool Pool::is_sent_live_to(std::uint32_t row) const {
   return moves_.load(std::memory_order_relaxed) && shm::has_mailbox(parts_.segment, row);
 }
 
-// The waiter elsewhere that a connection of ours goes to now: the oldest in line, if it has waited
-// for handover_after, or nobody of our own could have the connection in the meantime.
-const Candidate* Pool::whom_to_send(const LineView& view) const {
-  if (!view.oldest || view.oldest->word.owner_row() == self().row) return nullptr;
-  const Candidate& who = *view.oldest;
-  if (!is_sent_live_to(who.word.owner_row())) return nullptr;
+// The waiter elsewhere that a connection of ours goes to now: the oldest in line that can be sent
+// one, if nobody of our own is before it, or could have the connection until handover_after.
+std::optional<Candidate> Pool::whom_to_send(const LineView& view) const {
+  const bool elsewhere = view.oldest && view.oldest->word.owner_row() != self().row;
+  if (!elsewhere || !moves_.load(std::memory_order_relaxed)) return std::nullopt;
   const std::uint64_t now = monotonic_ns();
-  if (now < sends_again_ns_.load(std::memory_order_relaxed)) return nullptr;
-  if (view.oldest_own && now < who.since_ns + handover_after_ns_) return nullptr;
-  return shm::can_receive(parts_.segment, who.word.owner_row()) ? &who : nullptr;
+  if (now < sends_again_ns_.load(std::memory_order_relaxed)) return std::nullopt;
+  if (view.oldest_own && now < view.oldest->since_ns + handover_after_ns_) return std::nullopt;
+  std::optional<Candidate> who = shm::oldest_to_send_to(ref(), self());
+  const bool own_first =
+      who && view.oldest_own &&
+      (view.oldest_own->ticket < who->ticket || now < who->since_ns + handover_after_ns_);
+  if (own_first) who.reset();
+  return who;
 }
 
 // Sends a place that is USED by this worker and nobody's in particular. False: it stays as it was,
@@ -97,8 +101,8 @@ void Pool::note_unmovable(const Status& why) {
 bool Pool::leave_to_others(PlaceIndex place) {
   if (!is_demanded()) return false;
   const LineView view = shm::look_at_line(ref(), self());
-  const Candidate* const who = whom_to_send(view);
-  return who != nullptr && send_away(place, *who);
+  const std::optional<Candidate> who = whom_to_send(view);
+  return who && send_away(place, *who);
 }
 
 // What has come for this worker, to whom it was sent for, else to whoever is next.

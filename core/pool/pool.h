@@ -267,7 +267,7 @@ class Pool {
 
   // -- moving.cpp
   [[nodiscard]] bool is_sent_live_to(std::uint32_t row) const;
-  [[nodiscard]] const shm::Candidate* whom_to_send(const shm::LineView& view) const;
+  [[nodiscard]] std::optional<shm::Candidate> whom_to_send(const shm::LineView& view) const;
   bool send_away(PlaceIndex place, const shm::Candidate& who);
   void note_unmovable(const Status& why);
   bool leave_to_others(PlaceIndex place);

@@ -17,8 +17,8 @@ struct Stats {
   std::uint32_t worker_idle = 0, worker_used = 0;
   // the machine, since the pool was declared
   std::uint64_t acquires = 0, acquires_waited = 0, timeouts = 0, connects = 0, connect_failures = 0,
-                closes = 0, handed_on = 0, resets = 0, reset_failures = 0, pings = 0,
-                ping_failures = 0, too_many_waiters = 0;
+                closes = 0, handed_on = 0, handed_live = 0, handover_failures = 0, resets = 0,
+                reset_failures = 0, pings = 0, ping_failures = 0, too_many_waiters = 0;
   std::uint64_t wait_ns = 0;
 
   [[nodiscard]] std::uint32_t total() const {
@@ -41,6 +41,8 @@ void take_counters(Stats& stats, ValueOf value_of) {
   stats.connect_failures = value_of(Counter::kConnectFailures);
   stats.closes = value_of(Counter::kCloses);
   stats.handed_on = value_of(Counter::kHandedOn);
+  stats.handed_live = value_of(Counter::kHandedLive);
+  stats.handover_failures = value_of(Counter::kHandoverFailures);
   stats.resets = value_of(Counter::kResets);
   stats.reset_failures = value_of(Counter::kResetFailures);
   stats.pings = value_of(Counter::kPings);

@@ -268,6 +268,8 @@ int32_t weir_pool_stats(weir_pool_t* pool, weir_pool_stats_t* stats, weir_error_
     stats->connect_failures = now.connect_failures;
     stats->closes = now.closes;
     stats->handed_on = now.handed_on;
+    stats->handed_live = now.handed_live;
+    stats->handover_failures = now.handover_failures;
     stats->resets = now.resets;
     stats->reset_failures = now.reset_failures;
     stats->pings = now.pings;

@@ -131,4 +131,27 @@ class Session {
   bool is_described_ = false;   // and nothing was started since
 };
 
+// Every release asks this; the call would cost as much as the look.
+[[gnu::always_inline]] inline std::uint32_t Session::local_condition() const {
+  std::uint32_t bits = is_doubtful_ ? WEIR_COND_DOUBTFUL : 0;
+  if (state_ != State::kOpen || said_farewell_) return bits | WEIR_COND_BROKEN;
+  switch (
+      PQtransactionStatus(conn_.get())) {  // unknown as well when PQstatus() is not CONNECTION_OK
+    case PQTRANS_IDLE:
+      break;
+    case PQTRANS_INTRANS:
+    case PQTRANS_INERROR:
+      bits |= WEIR_COND_IN_TRANSACTION;
+      break;
+    case PQTRANS_ACTIVE:
+      bits |= WEIR_COND_UNREAD;
+      break;
+    case PQTRANS_UNKNOWN:
+      return bits | WEIR_COND_BROKEN;
+  }
+  if (PQpipelineStatus(conn_.get()) != PQ_PIPELINE_OFF) bits |= WEIR_COND_UNREAD;
+  if (is_dirty_ || PQisnonblocking(conn_.get()) != 0) bits |= WEIR_COND_DIRTY;
+  return bits;
+}
+
 }  // namespace weir::postgres

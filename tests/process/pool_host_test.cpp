@@ -225,7 +225,7 @@ TEST_F(PoolHost, WithoutThreadsKeepGivesToOtherWorkersAndReapsTheDead) {
   EXPECT_TRUE(release(got.lease).ok());
   go.add();
   EXPECT_TRUE(keep_until([&] { return served.value() == 1; }));
-  EXPECT_EQ(stats_of(pool()).handed_on, 1u);
+  EXPECT_EQ(stats_of(pool()).handed_live, 1u);
   other.kill();
   EXPECT_TRUE(keep_until([&] { return stats_of(pool()).lingering == 1; }));
 }

@@ -121,7 +121,23 @@ TEST_F(PoolSharing, TwoPoolsOfOneQuotaNeverHoldMoreThanItTogetherAndBothAreServe
 }
 
 TEST_F(PoolSharing, AnIdleConnectionGoesToWhoeverWaitsElsewhere) {
-  const std::string config = world_->config("max = 1\npermit_quantum = \"50ms\"");
+  const std::string config = world_->config("max = 1");
+  const auto quiet = idle_worker(config);
+  Weir weir(config);
+  for (int i = 0; i < 20; ++i) {
+    Got got = acquire(weir.pool(), 5s);
+    ASSERT_TRUE(got.ok()) << got.message;
+    EXPECT_EQ(ask(got, "SELECT 1"), "1");
+    EXPECT_TRUE(release(got.lease).ok());
+  }
+  EXPECT_EQ(stats_of(weir.pool()).handed_live, 1u);
+  EXPECT_EQ(stats_of(weir.pool()).handed_on, 0u);
+  EXPECT_EQ(stats_of(weir.pool()).connects, 1u);
+}
+
+TEST_F(PoolSharing, WhereConnectionsMustNotMoveTheirPermitGoesToWhoeverWaitsElsewhere) {
+  const std::string config =
+      world_->config("max = 1\npermit_quantum = \"50ms\"\nhandover = \"permit\"");
   const auto quiet = idle_worker(config);
   Weir weir(config);
   const std::uint64_t start = monotonic_ns();

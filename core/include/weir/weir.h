@@ -167,6 +167,8 @@ typedef struct weir_pool_stats_t {
   uint64_t acquires, acquires_waited, timeouts, connects, connect_failures, closes, handed_on,
       resets, reset_failures, pings, ping_failures, too_many_waiters;
   uint64_t wait_ns; /* sum over acquires_waited */
+  /* connections that moved between workers as they were; that should have and did not */
+  uint64_t handed_live, handover_failures;
 } weir_pool_stats_t;
 
 /* [any thread; waits for nobody, but maps and scans a file where the process is not attached] */
