@@ -85,10 +85,11 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
   ~Environment() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): this test has no other thread
     for (const std::string& name : names_) unsetenv(name.c_str());
   }
   void set(const std::string& name, const std::string& value) {
-    setenv(name.c_str(), value.c_str(), 1);
+    setenv(name.c_str(), value.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): as above
     names_.insert(name);
   }
 
