@@ -336,6 +336,26 @@ TEST_P(PostgresHandover, DeliversNoticesAndNotificationsAfterAMove) {
   }
 }
 
+TEST_P(PostgresHandover, MovesManySessionsFromManyThreadsAtOnce) {
+  const Dsn here = parse(subject().dsn());
+  const Dsn there = parse(subject().dsn());
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        Connection connection = connect_to(here);
+        const std::string session = std::to_string(subject().session_of(connection.native()));
+        for (int move = 0; move < 50 && connection.is_open(); ++move) {
+          connection = moved(std::move(connection), move % 2 == 0 ? there : here);
+          EXPECT_EQ(ask(connection, "SELECT pg_backend_pid()"), session);
+        }
+        if (connection.is_open()) run(connection, WEIR_OP_CLOSE);
+      });
+    }
+  }
+  EXPECT_EQ(subject().count_sessions(), 0);
+}
+
 TEST_P(PostgresHandover, IsTheSameWhateverTheEnvironmentSays) {
   const Dsn here = parse(subject().dsn());
   const Dsn there = parse(subject().dsn());
