@@ -54,11 +54,10 @@ class Session {
   /// Describes the session, which must be open, idle and clean, to another process. It stays as it
   /// is: either this one goes on with it, or abandon() leaves it to the other. No system call but a
   /// look at the socket.
-  bool describe(std::string* blob, Failure* failure);
-  /// Becomes the session that `blob` describes and whose socket `descriptor` is. On success the
-  /// descriptor is this object's. Does not wait.
-  /// REQUIRES: nothing was started.
-  bool adopt(int descriptor, std::string_view blob, Failure* failure);
+  bool describe(std::string* bytes, Failure* failure);
+  /// Becomes the session that `bytes`, a blob, describe and whose socket `descriptor` is. On
+  /// success the descriptor is this object's. Does not wait. REQUIRES: nothing was started.
+  bool adopt(int descriptor, std::string_view bytes, Failure* failure);
 
   /// Names the session, also after it failed or was closed; empty if it never was or has no name.
   [[nodiscard]] weir_token_t token() const;

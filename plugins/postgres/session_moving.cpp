@@ -48,7 +48,7 @@ bool Session::is_clean(Failure* failure) const {
                 std::string("export: expected a clean session, found ") + found);
 }
 
-bool Session::describe(std::string* blob, Failure* failure) {
+bool Session::describe(std::string* bytes, Failure* failure) {
   is_described_ = false;
   if (!is_clean(failure) || !is_movable(conn_.get(), failure)) return false;
   if (!token_ || !token_->cancel_key) {
@@ -66,7 +66,7 @@ bool Session::describe(std::string* blob, Failure* failure) {
   }
   // Also those that came after the handshake: the shell has values of them.
   parameters_ = description.parameter_names();
-  *blob = description.to_bytes();
+  *bytes = description.to_bytes();
   is_described_ = true;
   return true;
 }

@@ -95,12 +95,14 @@ TEST_P(PostgresHandover, MovesBetweenTwoProcessesManyTimesAndStaysOneSession) {
   EXPECT_EQ(worker.wait_at_most(), 0);
   EXPECT_EQ(ask(connection, "SELECT pg_backend_pid()"), std::to_string(session));
   EXPECT_EQ(subject().count_sessions(), 1);
+  const std::size_t description_bytes = exported(connection).size();
   run(connection, WEIR_OP_CLOSE);
   EXPECT_EQ(subject().count_sessions(), 0);
   std::printf(
-      "fresh connect p50 %.0f us; attach p50 %.1f us, first one %.1f us; two moves and a"
-      " query p50 %.0f us\n",
-      median(connect_us), median(attach_us), attach_us.front(), median(round_us));
+      "fresh connect p50 %.0f us; attach p50 %.1f us, first one %.1f us; two moves and a query"
+      " p50 %.0f us; description %zu bytes\n",
+      median(connect_us), median(attach_us), attach_us.front(), median(round_us),
+      description_bytes);
 }
 
 TEST_P(PostgresHandover, LetsAForkedChildUseTheShellsItInheritedAndNoSession) {

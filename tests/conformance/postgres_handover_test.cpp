@@ -85,10 +85,11 @@ class Environment {
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
   ~Environment() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): this test has no other thread
     for (const std::string& name : names_) unsetenv(name.c_str());
   }
   void set(const std::string& name, const std::string& value) {
-    setenv(name.c_str(), value.c_str(), 1);
+    setenv(name.c_str(), value.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): as above
     names_.insert(name);
   }
 
@@ -333,6 +334,26 @@ TEST_P(PostgresHandover, DeliversNoticesAndNotificationsAfterAMove) {
     EXPECT_STREQ(notification->extra, "something");
     PQfreemem(notification);
   }
+}
+
+TEST_P(PostgresHandover, MovesManySessionsFromManyThreadsAtOnce) {
+  const Dsn here = parse(subject().dsn());
+  const Dsn there = parse(subject().dsn());
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        Connection connection = connect_to(here);
+        const std::string session = std::to_string(subject().session_of(connection.native()));
+        for (int move = 0; move < 50 && connection.is_open(); ++move) {
+          connection = moved(std::move(connection), move % 2 == 0 ? there : here);
+          EXPECT_EQ(ask(connection, "SELECT pg_backend_pid()"), session);
+        }
+        if (connection.is_open()) run(connection, WEIR_OP_CLOSE);
+      });
+    }
+  }
+  EXPECT_EQ(subject().count_sessions(), 0);
 }
 
 TEST_P(PostgresHandover, IsTheSameWhateverTheEnvironmentSays) {
