@@ -37,16 +37,24 @@ Mover::Mover(const shm::PoolRef& pool, const shm::Membership& self, const Counti
 
 Mover::~Mover() {
   receive();
-  for (const Lease& lease : std::exchange(idle_, {})) close(lease);
+  std::vector<Lease> left;
+  {
+    const MutexLock lock(mutex_);
+    left.swap(idle_);
+  }
+  for (const Lease& lease : left) close(lease);
   inbox_->close();
 }
 
 std::optional<Mover::Lease> Mover::acquire(Deadline deadline) {
   receive();
-  if (!idle_.empty()) {
-    const Lease lease = idle_.back();
-    idle_.pop_back();
-    return lease;
+  {
+    const MutexLock lock(mutex_);
+    if (!idle_.empty()) {
+      const Lease lease = idle_.back();
+      idle_.pop_back();
+      return lease;
+    }
   }
   if (const auto room = take_room(pool_, self_.id())) return connect(*room);
   std::optional<Waiter> waiter = Waiter::enter(pool_, self_.id(), deadline, "mover", 0);
@@ -74,6 +82,7 @@ std::optional<Mover::Lease> Mover::connect(const Room& room) {
 
 std::optional<Mover::Lease> Mover::take_granted(std::uint32_t global) {
   const auto place = pool_.local(global);
+  const MutexLock lock(mutex_);
   const auto found = place ? granted_.find(*place) : granted_.end();
   if (found == granted_.end()) {
     ++robbed_;
@@ -163,12 +172,24 @@ void Mover::close(const Lease& lease) {
 void Mover::release(const Lease& lease, bool keep) {
   if (place_word(pool_, lease.room.place) != lease.room.word) ++robbed_;
   const shm::LineView view = look_at_line(pool_, self_.id());
-  if (view.oldest && give(lease, view)) return;
-  if (view.anybody() || !keep) {
-    close(lease);
-  } else {
-    idle_.push_back(lease);
+  const bool elsewhere = view.oldest && view.oldest->word.owner_row() != self_.id().row;
+  if (elsewhere && give(lease, view)) return;
+  if (!elsewhere && grant_to(view.oldest_own, lease)) return;
+  if (view.anybody() || !keep) return close(lease);
+  const MutexLock lock(mutex_);
+  idle_.push_back(lease);
+}
+
+bool Mover::grant_to(const std::optional<shm::Candidate>& who, const Lease& lease) {
+  const shm::PlaceIndex place = lease.room.place;
+  {
+    const MutexLock lock(mutex_);
+    granted_[place] = lease;  // before the word says so
   }
+  if (who ? grant(pool_, *who, place) : grant_claimed(pool_, self_.id(), place)) return true;
+  const MutexLock lock(mutex_);
+  granted_.erase(place);
+  return false;
 }
 
 bool Mover::give(const Lease& lease, const shm::LineView& view) {
@@ -197,21 +218,24 @@ void Mover::receive() {
 }
 
 void Mover::serve(const Lease& lease) {
-  const shm::PlaceIndex place = lease.room.place;
-  granted_[place] = lease;  // before the word says so
-  if (grant_claimed(pool_, self_.id(), place)) return;
+  if (grant_to(std::nullopt, lease)) return;
   while (true) {
     const shm::LineView view = look_at_line(pool_, self_.id());
     if (!view.oldest_own) break;
-    if (grant(pool_, *view.oldest_own, place)) return;
+    if (grant_to(view.oldest_own, lease)) return;
   }
-  granted_.erase(place);
+  const MutexLock lock(mutex_);
   idle_.push_back(lease);
 }
 
 void Mover::tick() {
-  // What a worker keeps for itself while others wait is not honest.
   receive();
+  std::vector<Lease> kept;
+  {
+    const MutexLock lock(mutex_);
+    kept.swap(idle_);
+  }
+  for (const Lease& lease : kept) release(lease, true);
   const auto confirm = [this](const shm::PoolRef& of, shm::PlaceIndex place, PlaceWord word) {
     return server_.is_gone(of.global(place), word.occ());
   };

@@ -3,15 +3,17 @@
 // elsewhere; where that cannot be, it closes and offers the room. What a pool and its keeper do,
 // without a driver: a session is a socket of a CountingServer.
 //
-// Threads: one. Fork: not to be used in a child.
+// Threads: any; each has its own lease. Fork: not to be used in a child.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "base/mutex.h"
 #include "shm/handover.h"
 #include "shm/line.h"
 #include "shm/rooms.h"
@@ -38,7 +40,7 @@ class Mover {
   /// nullopt when the deadline passed, the line is full, the server refused, or this worker was
   /// taken for dead.
   [[nodiscard]] std::optional<Lease> acquire(Deadline deadline);
-  /// Live to who waits elsewhere, else closed or kept, as `keep` says.
+  /// To the oldest waiter, live if that one is elsewhere; else closed or kept, as `keep` says.
   void release(const Lease& lease, bool keep);
   /// Says goodbye, waits for the server, and gives the room on.
   void close(const Lease& lease);
@@ -47,7 +49,7 @@ class Mover {
   void tick();
   [[nodiscard]] const shm::Mailbox& mailbox() const { return inbox_->mailbox(); }
   /// Words that were not ours although they had to be.
-  [[nodiscard]] unsigned robbed() const { return robbed_; }
+  [[nodiscard]] unsigned robbed() const { return robbed_.load(); }
 
  private:
   [[nodiscard]] std::optional<Lease> wait(shm::Waiter& waiter, Deadline deadline);
@@ -56,15 +58,17 @@ class Mover {
   [[nodiscard]] std::optional<Lease> take_granted(std::uint32_t place);
   void receive();
   void serve(const Lease& lease);
+  bool grant_to(const std::optional<shm::Candidate>& who, const Lease& lease);
   bool give(const Lease& lease, const shm::LineView& view);
 
   const shm::PoolRef& pool_;
   const shm::Membership& self_;
   const CountingServer& server_;
   std::unique_ptr<shm::Inbox> inbox_;
-  std::vector<Lease> idle_;
-  std::map<std::uint32_t, Lease> granted_;  // by place
-  unsigned robbed_ = 0;
+  Mutex mutex_;
+  std::vector<Lease> idle_ WEIR_GUARDED_BY(mutex_);
+  std::map<std::uint32_t, Lease> granted_ WEIR_GUARDED_BY(mutex_);  // by place
+  std::atomic<unsigned> robbed_{0};
 };
 
 }  // namespace weir::test
