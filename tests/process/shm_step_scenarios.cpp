@@ -322,9 +322,12 @@ std::vector<ShmScenario> shm_scenarios() {
            [](Stage& s) {
              open_mine(s);
              hold_mine(s);
-             s.let_a_receiver_die();
            },
-       .then = wait_in_a,
+       .then =
+           [](Stage& s) {
+             s.let_a_receiver_die();
+             wait_in_a(s);
+           },
        .act = [](Stage& s) { (void)reap(s.world.segment(), s.actor->id()); },
        .most_deeds = 40},
       {.name = "OpenAndLeaveAMailbox",
