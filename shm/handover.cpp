@@ -330,7 +330,9 @@ void Inbox::close() {
   if (mailbox_->is_inherited()) return;  // row and name are the parent's
   const MutexLock lock(mutex_);
   if (std::exchange(closed_, true)) return;
-  segment_.workers()[self_.row].receives.store(0);
+  // If we were believed dead, the row may be another's by now.
+  std::uint64_t ours = self_.gen;
+  segment_.workers()[self_.row].receives.compare_exchange_strong(ours, 0);
   mailbox_->close();
   for (Kept& one : kept_) {
     { const FileDescriptor last_copy(std::move(one.fd)); }

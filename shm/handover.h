@@ -57,7 +57,7 @@ namespace weir::shm {
 [[nodiscard]] std::optional<Candidate> oldest_to_send_to(const PoolRef& pool, WorkerId self);
 
 /// Whether any word reads PARKED(self): the cheap look for ticks, before Inbox::receive(). Reads
-/// all place words, relaxed: 0.1 us per 256.
+/// all place words, relaxed: 0.3 us for 1,024.
 [[nodiscard]] bool is_expecting(const Segment& segment, WorkerId self);
 
 /// Whether a waiter of `self` whose word `claimed` is CLAIMED has reason to wait longer than for an

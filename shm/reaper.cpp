@@ -118,6 +118,10 @@ unsigned settle_orphans(const Segment& segment) {
     }
     if (seen.state() == PlaceState::kGiving) {
       const WorkerId from = seen.giver();
+      if (seen.receiver().row >= segment.workers().size()) {
+        segment.poison("a place is given to worker row " + std::to_string(seen.receiver().row));
+        return lingering;
+      }
       const bool gone = !is_in_its_row(segment, from.row, from.gen, PlaceWord::kGiverGenBits);
       if (gone) lingering += settle_giving(segment, i, seen) ? 1 : 0;
       continue;

@@ -1,5 +1,7 @@
 #include "shm_step_scenarios.h"
 
+#include <unistd.h>
+
 #include "shm/lingering.h"
 #include "shm/permits.h"
 #include "shm/reaper.h"
@@ -51,6 +53,36 @@ void acquire(Stage& s, Deadline deadline) {
 // Gives the actor what it waits for, once it does.
 void give_once_it_waits(Stage& s) {
   if (count_waiters(s.world.segment()) > 0) give_mine(s);
+}
+
+// ---- live handover ------------------------------------------------------------------------------
+
+std::unique_ptr<shm::Inbox> open_inbox(const Stage& s, const shm::Membership& of) {
+  Result<std::unique_ptr<shm::Inbox>> inbox = shm::Inbox::open(s.world.segment(), of.id());
+  WEIR_CHECK(inbox.ok());
+  return std::move(inbox).value();
+}
+void open_mine(Stage& s) { s.my_inbox = open_inbox(s, *s.me); }
+void hold_with_an_inbox(Stage& s) {
+  s.inbox = open_inbox(s, *s.actor);
+  hold(s);
+}
+void give(Stage& s) { (void)s.give(s.a, *s.actor, s.inbox->mailbox(), *s.held); }
+void give_mine_live(Stage& s) {
+  WEIR_CHECK(s.give(s.a, *s.me, s.my_inbox->mailbox(), *s.my_held));
+  s.my_held.reset();
+}
+// As a pool: what came goes to who was claimed for it; he uses it, and gives it back.
+void receive(Stage& s) {
+  (void)s.inbox->receive(s.a);
+  const auto came = s.inbox->take(s.a);
+  if (!came) return;
+  const bool granted = grant_claimed(s.a, s.actor->id(), came->place);
+  const WaiterWord seen = s.waiter->word();
+  if (granted) WEIR_CHECK(seen.state() == shm::WaiterState::kGranted);
+  (void)s.waiter->leave(seen);
+  s.held = Held{{came->place, place_word(s.a, came->place)}, dup(came->fd.get())};
+  release(s);
 }
 
 // ---- what is declared ---------------------------------------------------------------------------
@@ -231,6 +263,82 @@ std::vector<ShmScenario> shm_scenarios() {
              match(s.a, s.actor->id());
            },
        .wanted = &Stage::b},
+
+      // ---- live handover ----
+      {.name = "GiveLive",
+       .first = open_mine,
+       .prepare = hold_with_an_inbox,
+       .then = wait_in_a,
+       .act = give,
+       .moves = true},
+      {.name = "GiveLiveToAFullMailbox",
+       .first = open_mine,
+       .prepare = hold_with_an_inbox,
+       .then =
+           [](Stage& s) {
+             wait_in_a(s);
+             const FileDescriptor any(dup(0));
+             while (s.my_inbox->mailbox().send(s.me->id(), {}, any.get()) == shm::Sent::kSent)
+               continue;
+           },
+       .act = give,
+       .most_deeds = 40},
+      {.name = "ReceiveLive",
+       .first =
+           [](Stage& s) {
+             open_mine(s);
+             hold_mine(s);
+           },
+       .prepare =
+           [](Stage& s) {
+             s.inbox = open_inbox(s, *s.actor);
+             enter_a(s);
+           },
+       .then = give_mine_live,
+       .act = receive,
+       .moves = true},
+      {.name = "ReceiveLiveNothing",  // its giver died before it sent
+       .prepare =
+           [](Stage& s) {
+             s.inbox = open_inbox(s, *s.actor);
+             hold(s);
+             CountingServer::close(s.held->session);
+             s.a.places()[0].store(s.held->room.word.to(PlaceState::kParked, s.actor->id()).raw());
+           },
+       .then = wait_in_a,
+       .act = [](Stage& s) { (void)s.inbox->receive(s.a); }},
+      {.name = "ReapAGiver",
+       .first =
+           [](Stage& s) {
+             open_mine(s);
+             wait_in_a(s);
+           },
+       .prepare = [](Stage& s) { s.let_a_giver_die(); },
+       .act = [](Stage& s) { (void)reap(s.world.segment(), s.actor->id()); },
+       .moves = true,
+       .most_deeds = 50},
+      {.name = "ReapAReceiver",
+       .first =
+           [](Stage& s) {
+             open_mine(s);
+             hold_mine(s);
+           },
+       .then =
+           [](Stage& s) {
+             s.let_a_receiver_die();
+             wait_in_a(s);
+           },
+       .act = [](Stage& s) { (void)reap(s.world.segment(), s.actor->id()); },
+       .most_deeds = 40},
+      {.name = "OpenAndLeaveAMailbox",
+       .then = wait_in_a,
+       .act =
+           [](Stage& s) {
+             s.inbox = open_inbox(s, *s.actor);
+             s.inbox->close();
+             s.actor->leave();
+           },
+       .most_deeds = 40},
 
       // ---- what the dead left ----
       {.name = "Reap",

@@ -21,6 +21,8 @@ struct ShmScenario {
   Part act;                         // the actor, step by step
   Part meanwhile{};                 // me, over and over while it does
   Part after = [](ShmStage&) {};    // me, once the actor is dead or through
+  bool moves = false;               // connections arrive, at the actor or at me
+  std::uint32_t most_deeds = 150;   // step_trials.h: fewer where a like scenario tries them all
   // The pool in which I wait, or want a room, at the end.
   shm::PoolRef ShmStage::*wanted = &ShmStage::a;
 };

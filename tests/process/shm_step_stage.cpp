@@ -1,6 +1,7 @@
 #include "shm_step_stage.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "shm/permits.h"
 #include "shm/snapshot.h"
@@ -71,6 +72,64 @@ void ShmStage::close(const PoolRef& pool, const shm::Membership& self, Held& use
   move_place(pool, self.id(), used.room, PlaceState::kClosing);
   if (used.session >= 0) CountingServer::close(used.session);
   leave_room(pool, self.id(), used.room.place, used.room.word);
+}
+
+bool ShmStage::give(const PoolRef& pool, const shm::Membership& self, const shm::Mailbox& from,
+                    Held& used) const {
+  const auto view = look_at_line(pool, self.id());
+  std::optional<shm::Giving> giving =
+      view.oldest ? shm::Giving::claim(pool, self.id(), used.room.place, *view.oldest)
+                  : std::nullopt;
+  bool ours = true;
+  if (giving && giving->begin()) {
+    if (giving->send(from, {"fake", 1, "session"}, used.session) == shm::Sent::kSent) {
+      giving->park(used.session);
+      ::close(used.session);
+      return true;
+    }
+    ours = giving->withdraw();
+  }
+  if (ours) close(pool, self, used);
+  return false;
+}
+
+void ShmStage::let_a_giver_die() const {
+  WorkerProcess victim([&] {
+    const auto worker = world.join("giver");
+    const auto box = shm::Inbox::open(world.segment(), worker->id());
+    const auto taken = take_room(a, worker->id());
+    if (!box.ok() || !taken) return 1;
+    const Held lent = open(a, *worker, *taken);
+    const auto view = look_at_line(a, worker->id());
+    if (!view.oldest) return 2;
+    auto giving = shm::Giving::claim(a, worker->id(), taken->place, *view.oldest);
+    if (!giving || !giving->begin()) return 3;
+    if (giving->send(box.value()->mailbox(), {"fake", 1, "session"}, lent.session) !=
+        shm::Sent::kSent) {
+      return 4;
+    }
+    raise(SIGKILL);
+    return 5;
+  });
+  WEIR_CHECK(victim.wait() == -SIGKILL);
+}
+
+void ShmStage::let_a_receiver_die() {
+  SharedCounter waits, sent;
+  WorkerProcess victim([&] {
+    const auto worker = world.join("receiver");
+    const auto box = shm::Inbox::open(world.segment(), worker->id());
+    if (!box.ok() || !enter(a, *worker)) return 1;
+    waits.add();
+    while (sent.value() == 0) usleep(100);
+    raise(SIGKILL);
+    return 2;
+  });
+  WEIR_CHECK(poll_until([&] { return waits.value() > 0; }));
+  WEIR_CHECK(give(a, *me, my_inbox->mailbox(), *my_held));
+  my_held.reset();
+  sent.add();
+  WEIR_CHECK(victim.wait() == -SIGKILL);
 }
 
 void ShmStage::let_somebody_die() const {

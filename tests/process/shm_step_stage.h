@@ -44,6 +44,14 @@ struct ShmStage {
   Held open(const shm::PoolRef& pool, const shm::Membership& self, const shm::Room& in) const;
   /// Goodbye, until the server has let go, then the place is given on.
   void close(const shm::PoolRef& pool, const shm::Membership& self, Held& used) const;
+  /// Gives what is lent and clean to the oldest waiter, who is elsewhere: live, or, where that
+  /// cannot be, as close(). False: not live.
+  bool give(const shm::PoolRef& pool, const shm::Membership& self, const shm::Mailbox& from,
+            Held& used) const;
+  /// Somebody does the same, and dies when it was sent and is not parked.
+  void let_a_giver_die() const;
+  /// Somebody is sent what I have, and dies before it looks.
+  void let_a_receiver_die();
   /// Somebody takes what there is of it: the place of pool a with a session, a turn, a row in line.
   void let_somebody_die() const;
 
@@ -64,10 +72,12 @@ struct ShmStage {
   std::optional<shm::Room> room;
   std::optional<Held> held;
   std::optional<shm::Waiter> waiter;
+  std::unique_ptr<shm::Inbox> inbox;
 
   // My part; meaningless in the child, except for what it held when the child was forked.
   std::optional<Held> my_held;
   std::optional<shm::Waiter> my_waiter, my_other_waiter;
+  std::unique_ptr<shm::Inbox> my_inbox;
 };
 
 /// In line of `pool`, with a row of its own.

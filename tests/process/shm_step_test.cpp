@@ -13,6 +13,7 @@
 #include <string>
 
 #include "shm/snapshot.h"
+#include "shm/stats.h"
 #include "shm_step_scenarios.h"
 #include "step_trials.h"
 
@@ -56,6 +57,11 @@ class Step : public ::testing::TestWithParam<ShmScenario> {
     return trial;
   }
 
+  /// How many connections have arrived in all trials.
+  [[nodiscard]] std::uint64_t moved() const {
+    return sum_counter(stage_->a, shm::Counter::kHandedLive);
+  }
+
  private:
   /// All of a scenario, with `lead` for the actor's part. How long it took the others to go on
   /// afterwards.
@@ -65,6 +71,7 @@ class Step : public ::testing::TestWithParam<ShmScenario> {
     stage.my_held.reset();
     stage.my_waiter.reset();
     stage.my_other_waiter.reset();
+    stage.my_inbox.reset();
     scenario().first(stage);
     SteppedWorker child({.prepare =
                              [&] {
@@ -90,7 +97,7 @@ class Step : public ::testing::TestWithParam<ShmScenario> {
 
   /// It may hold what I want: go on for a moment, then see it wake up in another world.
   void go_on_without(ShmStage& stage, SteppedWorker& child) {
-    RoomUser me(wanted(stage), *stage.me, stage.confirm());
+    RoomUser me(wanted(stage), *stage.me, stage.confirm(), stage.my_inbox.get());
     if (!stage.my_waiter) stage.my_waiter = me.enter(Deadline::never());
     ASSERT_TRUE(stage.my_waiter);
     const auto early = me.wait(*stage.my_waiter, Deadline::after(kFrozen));
@@ -140,7 +147,7 @@ class Step : public ::testing::TestWithParam<ShmScenario> {
       stage.my_held.reset();
     }
     scenario().after(stage);
-    RoomUser me(wanted(stage), *stage.me, stage.confirm());
+    RoomUser me(wanted(stage), *stage.me, stage.confirm(), stage.my_inbox.get());
     const Deadline patience = Deadline::after(10s);
     const auto room = stage.my_waiter ? me.wait(*stage.my_waiter, patience) : me.acquire(patience);
     const std::uint64_t served = monotonic_ns();
@@ -170,10 +177,12 @@ TEST_P(Step, OfAWorkerThatIsInterruptedAnywhereLosesNothing) {
   if (!kSteppingWorks) GTEST_SKIP() << "x86-64 without sanitizers only";
   const StepReport report =
       run_trials({.name = scenario().name,
+                  .most_deeds = scenario().most_deeds,
                   .survey = [&] { return survey(); },
                   .try_at = [&](Point point, Fate fate) { return try_at(point, fate); },
                   .has_failed = [] { return HasFailure(); }});
   EXPECT_GE(report.deeds, 2u) << "it was not led through";
+  EXPECT_TRUE(!scenario().moves || moved() > 0) << "nothing has moved";
   RecordProperty("instructions", static_cast<int>(report.instructions));
   RecordProperty("trials", static_cast<int>(report.trials));
 }

@@ -11,6 +11,9 @@
 #include <vector>
 
 #include "shm/snapshot.h"
+#include "shm/stats.h"
+#include "support/counting_server.h"
+#include "support/mover.h"
 #include "support/room_user.h"
 #include "support/shm_world.h"
 #include "support/worker_process.h"
@@ -192,6 +195,52 @@ TEST_F(Threads, GoOnWhileOthersDieAndAMonitorLooks) {
     user.tick();
     return count_places(pool, PlaceState::kFree) == 3;
   }));
+  expect_all_free(pool);
+}
+
+// Threads of two workers, whose connections move between them: what one wrote while it had the
+// connection, the next one sees, in whichever worker.
+TEST_F(Threads, OfTwoWorkersMoveTheirConnections) {
+  constexpr std::uint32_t kMax = 2;
+  constexpr unsigned kThreads = 6;
+  const test::CountingServer server(world_.folder(), kMax, 100us);
+  const PoolRef pool = world_.pool(workers_[0]->id(), kMax);
+  Held held;
+  std::atomic<unsigned> done{0};
+  {
+    test::Mover first(pool, *workers_[0], server), second(pool, *workers_[1], server);
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        test::Mover& mover = t % 2 == 0 ? first : second;
+        std::minstd_rand random(t + 1);
+        for (int i = 0; i < kRounds;) {
+          const bool impatient = random() % 4 == 0;
+          const auto lease =
+              mover.acquire(Deadline::after(impatient ? Nanos(random() % 200'000) : Nanos(60s)));
+          EXPECT_TRUE(lease || impatient) << "a waiter with a minute's patience got nothing";
+          if (!lease) {
+            i += impatient ? 0 : kRounds;
+            continue;
+          }
+          held.hold(lease->room.place);
+          mover.release(*lease, false);
+          ++i;
+        }
+        done.fetch_add(1);
+        while (done.load() < kThreads) {
+          mover.tick();
+          std::this_thread::sleep_for(1ms);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(first.robbed() + second.robbed(), 0u);
+  }
+  EXPECT_EQ(held.sum(), kThreads * kRounds);
+  EXPECT_LE(held.gauge.most.load(), kMax);
+  EXPECT_GT(sum_counter(pool, Counter::kHandedLive), 50u);
+  EXPECT_EQ(server.tally().over_limit.load(), 0u);
   expect_all_free(pool);
 }
 

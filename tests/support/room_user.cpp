@@ -4,6 +4,8 @@
 
 #include "shm/permits.h"
 #include "shm/reaper.h"
+#include "support/counting_server.h"
+#include "support/shm_world.h"
 
 namespace weir::test {
 namespace {
@@ -22,8 +24,9 @@ constexpr Nanos kClaimPatience = 1ms;
 
 }  // namespace
 
-RoomUser::RoomUser(const shm::PoolRef& pool, const shm::Membership& self, Confirm confirm)
-    : pool_(pool), self_(self), confirm_(std::move(confirm)) {}
+RoomUser::RoomUser(const shm::PoolRef& pool, const shm::Membership& self, Confirm confirm,
+                   shm::Inbox* inbox)
+    : pool_(pool), self_(self), confirm_(std::move(confirm)), inbox_(inbox) {}
 
 std::optional<Room> RoomUser::acquire(Deadline deadline) {
   if (std::optional<Room> room = take_room(pool_, self_.id())) return room;
@@ -44,9 +47,12 @@ std::optional<Room> RoomUser::wait(Waiter& waiter, Deadline deadline) {
     const WaiterWord seen = waiter.word();
     if (waiter.is_lost(seen)) return std::nullopt;  // somebody takes this worker for dead
     if (seen.state() == WaiterState::kClaimed) {
+      close_what_came();
       std::optional<Room> room = accept_offer(pool_, self_.id(), waiter, seen);
-      if (!room) {
-        waiter.wait(Deadline::after(kClaimPatience));
+      if (!room && waiter.word() == seen) {
+        const bool comes = inbox_ != nullptr && is_on_its_way(pool_, self_.id(), seen);
+        waiter.wait(Deadline::after(comes ? Nanos(shm::kHandoverPatienceNs) : kClaimPatience));
+        close_what_came();
         room = accept_offer(pool_, self_.id(), waiter, seen);
       }
       if (!room && waiter.word() == seen && waiter.take_back(seen)) {
@@ -85,10 +91,22 @@ void RoomUser::tick() {
   const std::uint64_t now = monotonic_ns();
   raise_demand(pool_);
   shm::reap_if_due(pool_.segment(), self_.id(), now);
+  close_what_came();
   settle_what_lingers();
   revoke_offers(pool_, self_.id(), now);
   free_void_permits(pool_);
   match(pool_, self_.id());
+}
+
+void RoomUser::close_what_came() {
+  if (inbox_ == nullptr) return;
+  (void)inbox_->receive(pool_);
+  while (std::optional<shm::Arrival> came = inbox_->take(pool_)) {
+    Room room{came->place, PlaceWord(pool_.places()[came->place].load())};
+    if (!move_place(pool_, self_.id(), room, PlaceState::kClosing)) continue;
+    CountingServer::close(came->fd.release());
+    leave_room(pool_, self_.id(), room.place, room.word);
+  }
 }
 
 void RoomUser::settle_what_lingers() {

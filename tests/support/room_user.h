@@ -1,6 +1,6 @@
 // RoomUser: the smallest honest client of the line and the rooms: gets a room or waits for one,
-// gives it back, and does on every tick what a waiter owes the others. No connections, no
-// handovers.
+// gives it back, and does on every tick what a waiter owes the others. It opens no connections; one
+// that is sent to it, if it has an inbox, it closes, and goes on with the room.
 //
 // Threads: one per RoomUser; many RoomUsers may share one Membership.
 #pragma once
@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 
+#include "shm/handover.h"
 #include "shm/line.h"
 #include "shm/rooms.h"
 #include "shm/worker_table.h"
@@ -20,8 +21,9 @@ class RoomUser {
   /// Asked about a place that lingers: whether the server has let go of that occupation.
   using Confirm = std::function<bool(const shm::PoolRef&, shm::PlaceIndex, shm::PlaceWord)>;
 
-  /// `pool` and `self` must outlive it. Without `confirm`, what lingers counts as gone.
-  RoomUser(const shm::PoolRef& pool, const shm::Membership& self, Confirm confirm = {});
+  /// All must outlive it. Without `confirm`, what lingers counts as gone.
+  RoomUser(const shm::PoolRef& pool, const shm::Membership& self, Confirm confirm = {},
+           shm::Inbox* inbox = nullptr);
 
   /// A room at once, or in its turn; nullopt when the deadline passed, the line is full, or this
   /// worker was taken for dead.
@@ -41,10 +43,12 @@ class RoomUser {
   // In all pools: a worker with keepers for all of them stands behind it.
   void settle_what_lingers();
   void settle_what_lingers_in(const shm::PoolRef& pool);
+  void close_what_came();
 
   const shm::PoolRef& pool_;
   const shm::Membership& self_;
   Confirm confirm_;
+  shm::Inbox* inbox_;
 };
 
 }  // namespace weir::test

@@ -558,9 +558,20 @@ TEST_F(Handover, WordsThatNameARowOutsideTheSegmentPoisonIt) {
 TEST_F(Handover, GivenToARowOutsideTheSegmentPoisonsIt) {
   const PlaceIndex place = used_by(s_);
   pool_.places()[place].store(word(place).to_giving(s_.id(), {2000, 1}).raw());
-  s_.die();
   (void)reap_now();
   EXPECT_TRUE(world_.segment().is_poisoned());
+  s_.die();
+  (void)reap_now();
+  EXPECT_EQ(word(place).state(), PlaceState::kGiving) << "nothing is settled on its strength";
+}
+
+TEST_F(Handover, ToTheNextWorkerOfARowIsNotStoppedByALateLeaver) {
+  // R is believed dead; its row is settled and joined while it still lives.
+  Word& row = world_.segment().workers()[r_.id().row].word;
+  row.store(WorkerWord(WorkerState::kLive, r_.id().gen + 1).raw());
+  world_.segment().workers()[r_.id().row].receives.store(r_.id().gen + 1);
+  r_.inbox->close();
+  EXPECT_TRUE(can_receive(world_.segment(), r_.id().row));
 }
 
 TEST_F(Handover, LeavesNoDescriptorInAForkedChildOfTheReceiver) {
