@@ -30,6 +30,14 @@ std::optional<PoolRef> pool_of(const Segment& segment, std::uint32_t global) {
   return std::nullopt;
 }
 
+std::uint32_t places_of(const PoolRef& pool, std::uint32_t row) {
+  return static_cast<std::uint32_t>(
+      std::count_if(pool.places().begin(), pool.places().end(), [row](const Word& cell) {
+        const PlaceWord word(cell.load(std::memory_order_relaxed));
+        return word.names_worker() && word.idx() == row;
+      }));
+}
+
 std::uint64_t inode_of(int fd) {
   struct stat st {};
   return fstat(fd, &st) == 0 ? st.st_ino : 0;
@@ -60,8 +68,10 @@ std::optional<Candidate> oldest_to_send_to(const PoolRef& pool, WorkerId self) {
         word.state() == PlaceState::kGiving ? word.receiver().row : word.idx();
     if (row < expecting.size()) expecting[row] = true;
   }
+  const std::uint32_t cap = pool.row().max_per_worker.load();
   return oldest_in_line(pool, [&](std::uint32_t row) {
-    return row != self.row && has_mailbox(segment, row) && !expecting[row];
+    if (row == self.row || !has_mailbox(segment, row) || expecting[row]) return false;
+    return cap == 0 || places_of(pool, row) < cap;
   });
 }
 

@@ -52,7 +52,8 @@ namespace weir::shm {
 [[nodiscard]] bool can_receive(const Segment& segment, std::uint32_t row);
 
 /// The oldest waiter of another worker that could be sent a connection now: can_receive() of its
-/// row, and not one that waits for its own worker's only. nullopt if there is none. Reads all place
+/// row, which has less than max_per_worker of the pool's places, and not one that waits for its own
+/// worker's only. nullopt if there is none. Reads all place
 /// words and the line.
 [[nodiscard]] std::optional<Candidate> oldest_to_send_to(const PoolRef& pool, WorkerId self);
 

@@ -88,12 +88,6 @@ std::string failure_lines(const shm::Snapshot& snapshot) {
   return out;
 }
 
-// Half of those that moved took at most so long.
-std::string moved_in_text(const shm::PoolSnapshot& pool) {
-  const std::uint64_t ns = handover_quantile_ns(pool, 0.5);
-  return ns == 0 || ns == UINT64_MAX ? "-" : "<" + age_text(ns);
-}
-
 Table counter_table(const shm::Snapshot& snapshot) {
   using shm::Counter;
   Table table({{"POOL", kText},
@@ -106,8 +100,6 @@ Table counter_table(const shm::Snapshot& snapshot) {
                {"FAILED"},
                {"CLOSES"},
                {"MOVED"},
-               {"IN"},
-               {"HANDED"},
                {"REAPED"},
                {"LEAKS"}});
   for (const shm::PoolSnapshot& pool : snapshot.pools) {
@@ -118,7 +110,6 @@ Table counter_table(const shm::Snapshot& snapshot) {
          count_text(pool.counter(Counter::kTimeouts)), count_text(pool.counter(Counter::kConnects)),
          count_text(pool.counter(Counter::kConnectFailures)),
          count_text(pool.counter(Counter::kCloses)), count_text(pool.counter(Counter::kHandedLive)),
-         moved_in_text(pool), count_text(pool.counter(Counter::kHandedOn)),
          count_text(pool.counter(Counter::kReclaimed)), count_text(pool.counter(Counter::kLeaks))});
   }
   return table;

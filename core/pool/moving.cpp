@@ -122,8 +122,10 @@ void Pool::receive() {
       place = attach(std::move(*arrival));
     }
     if (!place) continue;
-    if (is_expired(slots_[*place], monotonic_ns()) || is_closed()) {
-      start_closing(*place, PlaceState::kUsed);
+    const bool is_welcome =
+        !is_expired(slots_[*place], monotonic_ns()) && !is_closed() && !above_worker_cap();
+    if (!is_welcome) {
+      if (!leave_to_others(*place)) start_closing(*place, PlaceState::kUsed);
     } else if (!shm::grant_claimed(ref(), self(), *place)) {
       serve(*place);
     }
