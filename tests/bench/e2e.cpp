@@ -95,6 +95,41 @@ std::vector<Figure> measure(World& world, const CrewPlan& plan, std::chrono::nan
           {"connects", "connects/s", connects / seconds}};
 }
 
+/// Through weir with these lines in [pool.main].
+std::vector<Figure> measure_weir(World& world, CrewPlan crew, const std::string& keys,
+                                 std::chrono::nanoseconds length) {
+  const test::TempFolder folder;
+  Runtime runtime = Runtime::from_text(text_of(
+      {.folder = folder.path().string(), .dsn = world.server.dsn(), .max = kQuota, .more = keys}));
+  crew.make_way = [&] { return lease_from_weir(runtime); };
+  return measure(world, crew, length);
+}
+
+std::vector<Figure> measure_libpq(World& world, CrewPlan crew, const std::string& dsn,
+                                  std::chrono::nanoseconds length) {
+  crew.make_way = [&] { return connect_by_libpq(dsn); };
+  return measure(world, crew, length);
+}
+
+/// Four callers for each connection: whoever shares, who waits is served by others' releases.
+Case saturated(const std::shared_ptr<World>& world, std::chrono::nanoseconds length) {
+  const CrewPlan crew{
+      .processes = kProcesses, .threads = 10, .make_way = {}, .next_query = kQueries[0].next};
+  Case one;
+  one.name = "saturated SELECT 1, 8 x 10";
+  one.variants.push_back(
+      {"weir, tracked", [=](std::size_t) { return measure_weir(*world, crew, "", length); }});
+  one.variants.push_back({"weir, by permit", [=](std::size_t) {
+                            return measure_weir(*world, crew, "handover = \"permit\"\n", length);
+                          }});
+  if (world->pgbouncer) {
+    one.variants.push_back({"PgBouncer", [=](std::size_t) {
+                              return measure_libpq(*world, crew, world->pgbouncer->dsn(), length);
+                            }});
+  }
+  return one;
+}
+
 Plan make_plan(const Settings& settings) {
   const auto world = std::make_shared<World>();
   Plan plan;
@@ -107,37 +142,26 @@ Plan make_plan(const Settings& settings) {
           .processes = kProcesses, .threads = threads, .make_way = {}, .next_query = query.next};
 
       one.variants.push_back({"direct", [=](std::size_t) {
-                                CrewPlan its = crew;
-                                its.make_way = [&] {
-                                  return connect_by_libpq(world->server.dsn());
-                                };
-                                return measure(*world, its, settings.length);
+                                return measure_libpq(*world, crew, world->server.dsn(),
+                                                     settings.length);
                               }});
       for (const char* const reset : {"tracked", "always", "transaction"}) {
         one.variants.push_back({std::string("weir, ") + reset, [=](std::size_t) {
-                                  const test::TempFolder folder;
-                                  Runtime runtime = Runtime::from_text(text_of(
-                                      {.folder = folder.path().string(),
-                                       .dsn = world->server.dsn(),
-                                       .max = kQuota,
-                                       .more = std::string("reset = \"") + reset + "\"\n"}));
-                                  CrewPlan its = crew;
-                                  its.make_way = [&] { return lease_from_weir(runtime); };
-                                  return measure(*world, its, settings.length);
+                                  return measure_weir(*world, crew,
+                                                      std::string("reset = \"") + reset + "\"\n",
+                                                      settings.length);
                                 }});
       }
       if (world->pgbouncer) {
         one.variants.push_back({"PgBouncer", [=](std::size_t) {
-                                  CrewPlan its = crew;
-                                  its.make_way = [&] {
-                                    return connect_by_libpq(world->pgbouncer->dsn());
-                                  };
-                                  return measure(*world, its, settings.length);
+                                  return measure_libpq(*world, crew, world->pgbouncer->dsn(),
+                                                       settings.length);
                                 }});
       }
       plan.cases.push_back(std::move(one));
     }
   }
+  plan.cases.push_back(saturated(world, settings.length));
   for (const char* const metric : {"throughput", "CPU per query", "p99"}) {
     for (const char* const other : {"direct", "PgBouncer"}) {
       for (const char* const reset : {"tracked", "always", "transaction"}) {

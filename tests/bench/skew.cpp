@@ -6,6 +6,7 @@
 // ordinary role exactly twenty connections, but for perfect sharing's, where twenty of eighty may
 // be used at a time.
 #include <semaphore.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <chrono>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "bench/cpu.h"
 #include "bench/main_of.h"
 #include "bench/shared.h"
 #include "demo/board.h"
@@ -29,6 +31,7 @@
 #include "demo/query.h"
 #include "demo/sampler.h"
 #include "demo/server.h"
+#include "demo/server_log.h"
 #include "demo/static_pool.h"
 #include "demo/trace.h"
 #include "demo/weir_side.h"
@@ -111,10 +114,24 @@ std::vector<Figure> figures_of(std::span<const demo::Outcome> outcomes, const de
           {"most backends", "backends", static_cast<double>(most)}};
 }
 
-/// The trace served once by a fleet of workers.
+std::uint64_t cpu_of_ended_children_ns() {
+  rusage usage{};
+  getrusage(RUSAGE_CHILDREN, &usage);
+  const auto ns = [](const timeval& time) {
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(time.tv_usec) * 1'000;
+  };
+  return ns(usage.ru_utime) + ns(usage.ru_stime);
+}
+
+/// The trace served once by a fleet of workers, perhaps through the process `proxy`.
 std::vector<Figure> serve(const demo::Trace& trace, std::uint64_t length_us,
-                          const demo::DemoServer& server, const MakeSource& make_source) {
+                          const demo::DemoServer& server, const MakeSource& make_source,
+                          pid_t proxy = -1) {
+  const std::uint64_t workers_before = cpu_of_ended_children_ns();
+  const std::uint64_t others_before = children_cpu_ns(server.server().pid()) + cpu_ns(proxy);
   const demo::ServerAccess access = server.access();
+  const demo::ServerLog log(access.read_log);
   Board board(kWorkers, trace.size());
   const demo::Child sampler =
       demo::start_sampler(access.superuser_dsn, access.role, board, kSamplePause);
@@ -128,7 +145,15 @@ std::vector<Figure> serve(const demo::Trace& trace, std::uint64_t length_us,
   while (!fleet.done() && !end.passed(monotonic_ns())) std::this_thread::sleep_for(5ms);
   if (!fleet.dismiss(end.ns()))
     throw std::runtime_error("a worker did not end: " + board.first_error());
-  return figures_of(board.outcomes(), trace, static_cast<int>(board.server_max().load()));
+  const std::uint64_t cpu = cpu_of_ended_children_ns() - workers_before +
+                            children_cpu_ns(server.server().pid()) + cpu_ns(proxy) - others_before;
+  std::vector<Figure> figures =
+      figures_of(board.outcomes(), trace, static_cast<int>(board.server_max().load()));
+  figures.push_back({"connects", "connects",
+                     static_cast<double>(log.count("connection authorized: user=" + access.role))});
+  figures.push_back({"CPU per request", "us",
+                     static_cast<double>(cpu) / 1e3 / static_cast<double>(trace.size())});
+  return figures;
 }
 
 /// The next variant finds a server without sessions.
@@ -175,6 +200,7 @@ class Load {
     add("ten for each worker, retries", &Load::ten_with_retries);
     if (world_->pgbouncer) add("PgBouncer", &Load::proxy);
     add("weir", &Load::weir);
+    add("weir, by permit", &Load::weir_by_permit);
     add("perfect sharing", &Load::perfect);
     add("ideal, computed", &Load::ideal);
     return one;
@@ -213,19 +239,26 @@ class Load {
   }
 
   std::vector<Figure> proxy(const demo::Trace& trace) const {
-    return serve(trace, length_us_, world_->server_of_proxy,
-                 [&](std::uint32_t, Board& board, Gauge& gauge) {
-                   return std::make_unique<ByProxy>(world_->pgbouncer->dsn(), board, gauge);
-                 });
+    return serve(
+        trace, length_us_, world_->server_of_proxy,
+        [&](std::uint32_t, Board& board, Gauge& gauge) {
+          return std::make_unique<ByProxy>(world_->pgbouncer->dsn(), board, gauge);
+        },
+        world_->pgbouncer->pid());
   }
 
-  std::vector<Figure> weir(const demo::Trace& trace) const {
+  std::vector<Figure> weir(const demo::Trace& trace) const { return weir_with(trace, ""); }
+  std::vector<Figure> weir_by_permit(const demo::Trace& trace) const {
+    return weir_with(trace, "handover = \"permit\"\n");
+  }
+  std::vector<Figure> weir_with(const demo::Trace& trace, const std::string& keys) const {
     await_empty(world_->server);
     const test::TempFolder folder;
     demo::WeirSide weir({.folder = folder.path().string(),
                          .plugins = "",
                          .dsn = world_->server.dsn(),
-                         .quota = kQuota});
+                         .quota = kQuota,
+                         .keys = keys});
     return serve(trace, length_us_, world_->server, [&](std::uint32_t, Board& board, Gauge& gauge) {
       return std::make_unique<demo::WeirSource>(weir.runtime(), board, gauge);
     });
@@ -256,7 +289,7 @@ Plan make_plan(const Settings& settings) {
   for (const double share : {0.3, 0.5, 0.7}) {
     plan.cases.push_back(Load(world, share, settings.length).its_case());
   }
-  for (const char* const metric : {"p50", "p95", "p99"}) {
+  for (const char* const metric : {"p50", "p95", "p99", "CPU per request"}) {
     plan.comparisons.push_back({"weir", "PgBouncer", metric});
     plan.comparisons.push_back({"weir", "perfect sharing", metric});
     plan.comparisons.push_back({"PgBouncer", "perfect sharing", metric});

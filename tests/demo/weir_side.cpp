@@ -42,7 +42,7 @@ std::string config_text(const WeirSideOptions& options) {
          quoted(options.dsn) +
          "\n"
          "max = " +
-         std::to_string(options.quota) + "\n";
+         std::to_string(options.quota) + "\n" + options.keys;
 }
 
 }  // namespace

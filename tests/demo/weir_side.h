@@ -21,10 +21,11 @@
 namespace weir::demo {
 
 struct WeirSideOptions {
-  std::string folder;   // for the segment; must exist and be its user's alone
-  std::string plugins;  // folder of the drivers; empty: where the library looks by itself
-  std::string dsn;      // of the server
-  std::uint32_t quota;  // connections
+  std::string folder;     // for the segment; must exist and be its user's alone
+  std::string plugins;    // folder of the drivers; empty: where the library looks by itself
+  std::string dsn;        // of the server
+  std::uint32_t quota;    // connections
+  std::string keys = {};  // more lines of [pool.main]
 };
 
 class WeirSide {
