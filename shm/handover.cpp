@@ -30,14 +30,6 @@ std::optional<PoolRef> pool_of(const Segment& segment, std::uint32_t global) {
   return std::nullopt;
 }
 
-std::uint32_t places_of(const PoolRef& pool, std::uint32_t row) {
-  return static_cast<std::uint32_t>(
-      std::count_if(pool.places().begin(), pool.places().end(), [row](const Word& cell) {
-        const PlaceWord word(cell.load(std::memory_order_relaxed));
-        return word.names_worker() && word.idx() == row;
-      }));
-}
-
 std::uint64_t inode_of(int fd) {
   struct stat st {};
   return fstat(fd, &st) == 0 ? st.st_ino : 0;
@@ -52,6 +44,14 @@ bool has_mailbox(const Segment& segment, std::uint32_t row) {
   const WorkerRow& worker = segment.workers()[row];
   const WorkerWord word(worker.word.load());
   return word.state() == WorkerState::kLive && worker.receives.load() == word.gen();
+}
+
+std::uint32_t places_of(const PoolRef& pool, std::uint32_t row) {
+  return static_cast<std::uint32_t>(
+      std::count_if(pool.places().begin(), pool.places().end(), [row](const Word& cell) {
+        const PlaceWord word(cell.load(std::memory_order_relaxed));
+        return word.names_worker() && word.idx() == row;
+      }));
 }
 
 bool can_receive(const Segment& segment, std::uint32_t row) {
@@ -187,7 +187,10 @@ void Giving::park(int fd) {
                               [this](PlaceWord from) { return from.to(PlaceState::kParked, to_); });
   // 5. is R still there? Else its reaper may have looked for parked places before.
   if (parked) second_look(segment, pool_->global(place_), word_);
-  ring(segment, to_.row);
+  // Who was claimed receives it itself: one wake instead of two. If it left, R's keeper does; a
+  // waiter that leaves a claim looks for what is parked afterwards, so one of the two sees it.
+  const WaiterWord claimed = who_.word.to(WaiterState::kClaimed, pool_->global(place_));
+  if (segment.waiters()[who_.row].word.load() != claimed.raw()) ring(segment, to_.row);
   wake_waiter(segment, who_.row);
 }
 

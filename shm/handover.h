@@ -46,6 +46,9 @@ namespace weir::shm {
 /// Whether worker `row` is in its row and has a mailbox. Two loads.
 [[nodiscard]] bool has_mailbox(const Segment& segment, std::uint32_t row);
 
+/// How many of the pool's places are worker `row`'s. A look.
+[[nodiscard]] std::uint32_t places_of(const PoolRef& pool, std::uint32_t row);
+
 /// Whether worker `row` could be sent a connection now: it is in its row and has a mailbox, and no
 /// GIVING or PARKED word names it. A look, not a lock: two by a race harm nobody. Reads all place
 /// words.
@@ -96,10 +99,12 @@ class Giving {
   /// not kSent.
   bool withdraw();
 
-  /// 4. and 5. Replaces `fd` by /dev/null, parks, reads R's row again, wakes. Afterwards the place
-  /// is not ours and the driver's object is to be abandoned, whatever came of it. REQUIRES: send()
-  /// was kSent, `fd` is what was sent. A death between replacing and parking leaves GIVING to the
-  /// reaper, which parks; one right after parking leaves the place to R's next look.
+  /// 4. and 5. Replaces `fd` by /dev/null, parks, reads R's row again, wakes the waiter; R's keeper
+  /// if it left. (So who leaves a claim, or takes it back, calls Inbox::receive() afterwards.)
+  /// Afterwards the place is not ours and the driver's object is to be abandoned, whatever came of
+  /// it. REQUIRES: send() was kSent, `fd` is what was sent. A death between replacing and parking
+  /// leaves GIVING to the reaper, which parks; one right after parking leaves the place to R's next
+  /// look.
   void park(int fd);
 
   [[nodiscard]] WorkerId to() const { return to_; }

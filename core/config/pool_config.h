@@ -64,7 +64,7 @@ struct PoolConfig {
   milliseconds statement_timeout{0};                              // 0: the server's own
   milliseconds close_timeout{5'000};         // how long a goodbye may take; > 0
   milliseconds permit_quantum{100};          // a worker that just got a connection keeps it so long
-  milliseconds handover_after{1};            // how long others of a worker may pass; 0: never
+  milliseconds handover_after{10};           // how long others of a worker may pass; 0: never
   std::optional<milliseconds> linger_max{};  // nullopt: see linger_idle() and those after it
   milliseconds leak_after{60'000};           // 0: never; a lease older than this is reported once
   milliseconds keepalive{0};                 // 0: off; ping idle connections this often

@@ -27,7 +27,7 @@ bool Pool::is_sent_live_to(std::uint32_t row) const {
 }
 
 // The waiter elsewhere that a connection of ours goes to now: the oldest in line that can be sent
-// one, if nobody of our own is before it, or could have the connection until handover_after.
+// one, if nobody of our own is before it.
 std::optional<Candidate> Pool::whom_to_send(const LineView& view) const {
   const bool elsewhere = view.oldest && view.oldest->word.owner_row() != self().row;
   if (!elsewhere || !moves_.load(std::memory_order_relaxed)) return std::nullopt;

@@ -151,6 +151,7 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
         room = shm::accept_offer(ref(), self(), waiter, seen);
       }
       if (room) shm::leave_room(ref(), self(), room->place, room->word);
+      receive();  // it may have been parked before its giver saw that nobody is claimed any more
       if (over) {
         shm::match(ref(), self());
         break;
