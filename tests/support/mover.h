@@ -55,7 +55,7 @@ class Mover {
   [[nodiscard]] std::optional<Lease> wait(shm::Waiter& waiter, Deadline deadline);
   [[nodiscard]] std::optional<Lease> leave_line(shm::Waiter& waiter);
   [[nodiscard]] std::optional<Lease> connect(const shm::Room& room);
-  [[nodiscard]] std::optional<Lease> take_granted(std::uint32_t place);
+  [[nodiscard]] std::optional<Lease> take_granted(std::uint32_t global);
   void receive();
   void serve(const Lease& lease);
   bool grant_to(const std::optional<shm::Candidate>& who, const Lease& lease);
