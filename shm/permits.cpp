@@ -60,8 +60,15 @@ bool free_permit(const PoolRef& pool, Word& permit, PermitWord seen) {
 
 bool take_permit(const PoolRef& pool, PlaceIndex place, std::uint32_t occ) {
   const std::uint32_t global = pool.global(place);
-  if (take_free(pool, global, occ)) return true;
-  return free_void_permits(pool) > 0 && take_free(pool, global, occ);
+  if (!take_free(pool, global, occ) &&
+      !(free_void_permits(pool) > 0 && take_free(pool, global, occ))) {
+    return false;
+  }
+  // What is free although one above the limit is held came back from somebody who had looked for
+  // such a one before the shrink: it goes there now.
+  if (excess_permits(pool) == 0) return true;
+  return_permit(pool, place, occ);
+  return false;
 }
 
 void return_permit(const PoolRef& pool, PlaceIndex place, std::uint32_t occ) {

@@ -156,6 +156,22 @@ TEST_F(Resizing, AnOccupationWithTwoPermitsGivesBothBack) {
   EXPECT_NE(lower_place, high.place());
 }
 
+TEST_F(Resizing, APermitGivenBackByOneWhoDidNotKnowOfTheShrinkIsNobodysButTheExcess) {
+  std::vector<Room> rooms = take(a_, 8);
+  resize("pg", 7);
+  ASSERT_EQ(excess_permits(a_), 1u);
+  // It had looked for what is held above the limit before the limit was lowered, stood still, and
+  // then freed its permit and its place.
+  const PermitWord low(a_.permits()[0].load());
+  a_.permits()[0].store(low.to_free().raw());
+  const Room& gone = rooms[*a_.local(low.place())];
+  a_.places()[gone.place].store(gone.word.to_free().raw());
+  EXPECT_FALSE(take_room(b_, me_->id())) << "seven are in use";
+  EXPECT_EQ(excess_permits(a_), 0u);
+  EXPECT_EQ(count_held_permits(a_), 7u);
+  EXPECT_EQ(PermitWord(a_.permits()[7].load()).state(), PermitState::kRetired);
+}
+
 TEST_F(Resizing, EachPermitIsToBeHadAndFoundAgainWhateverTheLimitWasMeanwhile) {
   std::vector<std::pair<const PoolRef*, Room>> rooms;
   for (const std::uint32_t limit : {8u, 13u, 3u, 16u, 9u, 15u, 1u, 16u}) {
