@@ -48,6 +48,7 @@ LineView look_at_line(const PoolRef& pool, WorkerId self) {
       continue;
     }
     ++(local_only ? view.waiting_local : view.waiting);
+    if (!local_only) view.waiting_since_ns = std::min(view.waiting_since_ns, who.since_ns);
     if (!local_only && (!view.oldest || who.ticket < view.oldest->ticket)) view.oldest = who;
     if (word.owner_row() != self.row) continue;
     view.waiting_here += local_only ? 0 : 1;
