@@ -7,10 +7,12 @@
 namespace weir::shm {
 namespace {
 
-// The permits of `row` above its limit: empty almost always of held ones.
+// The permits of `row` above its limit that may be held: none, unless the limit was higher once.
 std::span<Word> above(const Segment& segment, const QuotaRow& row) {
   const std::span<Word> permits = permits_of(segment, row);
-  return permits.subspan(std::min<std::size_t>(row.limit.load(), permits.size()));
+  const std::uint32_t most = row.most_limit.load();
+  const std::size_t end = most == 0 ? permits.size() : std::min<std::size_t>(most, permits.size());
+  return permits.first(end).subspan(std::min<std::size_t>(row.limit.load(), end));
 }
 
 bool is_held_above(PermitWord word) { return word.state() == PermitState::kHeld && word.retire(); }
@@ -47,7 +49,7 @@ std::span<Word> in_service(const PoolRef& pool) {
 
 bool hand_down(const Segment& segment, const QuotaRow& row, Word& permit, PermitWord seen) {
   const std::span<Word> high = above(segment, row);
-  if (!high.empty() && &permit >= high.data()) return false;  // itself above
+  if (high.empty() || &permit >= high.data()) return false;  // or is itself above
   for (Word& cell : high) {
     const PermitWord held(cell.load());
     if (!is_held_above(held)) continue;

@@ -84,10 +84,12 @@ std::span<Word> places_of(const Segment& segment, const PoolRow& row) {
   return cut(segment.places(), row.first_place.load(), row.capacity.load());
 }
 
-void put_permits_in_force(const Segment& segment, const QuotaRow& row) {
+void put_permits_in_force(const Segment& segment, QuotaRow& row) {
   const std::span<Word> permits = permits_of(segment, row);
   const std::uint32_t limit =
       std::min<std::uint32_t>(row.limit.load(), static_cast<std::uint32_t>(permits.size()));
+  // 0. before any of them comes into service: up to here somebody may hold one from now on.
+  if (row.most_limit.load() < limit) row.most_limit.store(limit);
   // 1. above the limit first, so that 2 knows what is held there.
   for (Word& cell : permits.subspan(limit)) bring_in_line<PermitWord>(cell, false);
   // 2. below it. A free or returning one goes to what is held above: only what is left is
@@ -116,7 +118,7 @@ bool are_places_in_force(const Segment& segment, const PoolRow& row) {
 
 unsigned finish_resizes_locked(const Segment& segment) {
   unsigned finished = 0;
-  for (const QuotaRow& row : segment.quotas()) {
+  for (QuotaRow& row : segment.quotas()) {
     if (row.declared.load() == 0 || are_permits_in_force(segment, row)) continue;
     put_permits_in_force(segment, row);
     ++finished;

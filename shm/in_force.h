@@ -50,7 +50,7 @@ std::optional<std::uint32_t> find_row(std::span<Row> rows, const std::string& na
 /// Brings the permits in line with row.limit. Above it: free ones out of service; held ones move to
 /// a free permit below it while there is one, else they are flagged to go when they come back.
 /// Below it: back in service. REQUIRES: the declaring lock, or that nobody knows the row yet.
-void put_permits_in_force(const Segment& segment, const QuotaRow& row);
+void put_permits_in_force(const Segment& segment, QuotaRow& row);
 /// The same for places and row.max; a place cannot move, so an occupied one above it is flagged.
 void put_places_in_force(const Segment& segment, const PoolRow& row);
 

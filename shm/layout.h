@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 2;
-inline constexpr std::uint16_t kAbiMinor = 2;
+inline constexpr std::uint16_t kAbiMinor = 3;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -139,7 +139,7 @@ struct alignas(256) QuotaRow {
   Word revision;        // counts changes of the limit, for people
   Text<32> name;
   Word32 overruled_limit;  // what was configured when an operator set the limit; 0: nobody did
-  Word32 pad;
+  Word32 most_limit;       // no permit at or above this was ever in service; 0: not known
   Word reserved[24];
 };
 static_assert(sizeof(QuotaRow) == 256);

@@ -55,6 +55,7 @@ LineView look_at_line(const PoolRef& pool, WorkerId self) {
       return;
     }
     ++(local_only ? view.waiting_local : view.waiting);
+    if (!local_only) view.waiting_since_ns = std::min(view.waiting_since_ns, who.since_ns);
     if (!local_only && (!view.oldest || who.ticket < view.oldest->ticket)) view.oldest = who;
     if (who.word.owner_row() != self.row) return;
     view.waiting_here += local_only ? 0 : 1;

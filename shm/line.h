@@ -31,10 +31,14 @@ struct LineView {
   std::optional<Candidate> oldest;       // of the pool, whichever worker
   std::optional<Candidate> oldest_own;   // of the pool, in this worker
   std::optional<Candidate> oldest_mate;  // of another pool of the same quota, not local only
-  std::uint32_t waiting = 0;             // in the pool, for any worker's connection or room
-  std::uint32_t waiting_here = 0;        // of those, in this worker
-  std::uint32_t waiting_local = 0;       // in the pool, for a connection of their own worker only
-  std::uint32_t waiting_mates = 0;       // in other pools of the same quota
+  // Since when anybody waits in the pool for any worker's connection or room. The oldest, by
+  // ticket, may have come a moment later than the next: so this, not its own time, is what pools
+  // compare.
+  std::uint64_t waiting_since_ns = UINT64_MAX;
+  std::uint32_t waiting = 0;        // in the pool, for any worker's connection or room
+  std::uint32_t waiting_here = 0;   // of those, in this worker
+  std::uint32_t waiting_local = 0;  // in the pool, for a connection of their own worker only
+  std::uint32_t waiting_mates = 0;  // in other pools of the same quota
   [[nodiscard]] bool anybody() const { return waiting + waiting_local + waiting_mates > 0; }
 };
 [[nodiscard]] LineView look_at_line(const PoolRef& pool, WorkerId self);

@@ -115,7 +115,7 @@ std::vector<PoolRef> mates_by_age(const PoolRef& pool, WorkerId self) {
   for (const PoolRef& mate : pools_of_quota(pool)) {
     if (mate.row().demand.load() == 0) continue;
     const LineView view = look_at_line(mate, self);
-    aged.push_back({view.oldest ? view.oldest->since_ns : UINT64_MAX, mate});
+    aged.push_back({view.waiting_since_ns, mate});
   }
   std::sort(aged.begin(), aged.end(),
             [](const Aged& a, const Aged& b) { return a.since_ns < b.since_ns; });
@@ -154,7 +154,8 @@ unsigned revoke_offers_of(const PoolRef& pool, WorkerId self, std::uint64_t now_
 bool mate_goes_first(const PoolRef& pool, const LineView& view) {
   if (!view.oldest_mate) return false;
   const std::uint64_t ahead = std::uint64_t{pool.row().permit_quantum_ms.load()} * 1'000'000u;
-  if (view.oldest && view.oldest_mate->since_ns + ahead >= view.oldest->since_ns) return false;
+  // By the same measure on both sides: else two pools could each let the other go first.
+  if (view.oldest && view.oldest_mate->since_ns + ahead >= view.waiting_since_ns) return false;
   const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), view.oldest_mate->pool);
   return mate && free_places(*mate) > 0 && has_turn_to_offer(*mate);
 }

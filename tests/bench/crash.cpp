@@ -1,10 +1,14 @@
 // What a killed process costs everybody else: a worker that had leases, under weir; PgBouncer
-// itself.
+// itself. And what becomes of the queries it leaves behind.
 //
 // Eight workers of four threads send queries that the server takes 5 to 35 ms for, one in ten of
 // them 200 ms. Halfway somebody is killed with SIGKILL. A killed PgBouncer is started again at
 // once; its clients reconnect, as often as it takes, with a pause of 1 ms.
+//
+// In the second case all 20 connections are at work for half a minute each when the killed one
+// goes: the server notices nothing of its end until they are through.
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -17,6 +21,7 @@
 #include "base/clock.h"
 #include "bench/crew.h"
 #include "bench/main_of.h"
+#include "bench/shared.h"
 #include "bench/ways.h"
 #include "demo/board.h"
 #include "demo/sampler.h"
@@ -36,6 +41,8 @@ constexpr unsigned kVictim = 0;
 constexpr unsigned kHeld = 2;  // leases of the worker that runs no query
 constexpr auto kPatience = 20s;
 constexpr auto kSamplePause = 4ms;  // asking costs the server a millisecond
+constexpr const char* kLongQuery = "SELECT pg_sleep(30)";
+constexpr auto kAftermath = 2s;  // so long the backends are counted after a kill among long ones
 
 void query_of_some_length(std::uint64_t draw, std::string& sql) {
   const std::uint64_t ms = draw % 10 == 0 ? 200 : 5 + draw / 10 % 31;
@@ -74,21 +81,28 @@ struct Scene {
   std::function<void(Crew& crew)> kill;
   /// Whether all that the dead had is there again; asked right after kill. May be empty.
   std::function<bool()> is_mended;
+  /// Set: once half of the time is over, all send the long query.
+  std::function<void()> begin_long_queries;
+  /// Ends what still runs, again and again until the crew is gone.
+  std::function<void()> end_queries;
 };
 
 std::vector<Figure> play(const Scene& scene, std::chrono::nanoseconds length) {
   demo::Board board(1, 0);
   const demo::Child sampler =
       demo::start_sampler(scene.dsn_of_superuser, "app", board, kSamplePause);
+  std::jthread ender;  // outlives the crew, which waits for its queries
   Crew crew(scene.crew);
   crew.begin();
   std::this_thread::sleep_for(length / 2);
+  if (scene.begin_long_queries) scene.begin_long_queries();
 
   Silence silence(crew);
   scene.kill(crew);
   const std::uint64_t gone_ns = monotonic_ns();
   std::optional<double> mended_ms;
-  while (monotonic_ns() < gone_ns + static_cast<std::uint64_t>(length.count()) / 2 ||
+  const Nanos rest = scene.begin_long_queries ? Nanos(kAftermath) : Nanos(length / 2);
+  while (monotonic_ns() < gone_ns + static_cast<std::uint64_t>(rest.count()) ||
          (scene.is_mended && !mended_ms)) {
     if (scene.is_mended && !mended_ms && scene.is_mended()) {
       mended_ms = static_cast<double>(monotonic_ns() - gone_ns) / 1e6;
@@ -99,13 +113,23 @@ std::vector<Figure> play(const Scene& scene, std::chrono::nanoseconds length) {
     }
     std::this_thread::sleep_for(100us);
   }
+  const auto failed = static_cast<double>(crew.failed());  // not what is ended below
+  if (failed > 0) std::fprintf(stderr, "first error: %s\n", crew.first_error().c_str());
   crew.end();
+  if (scene.end_queries) {
+    ender = std::jthread([&scene](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        scene.end_queries();
+        std::this_thread::sleep_for(20ms);
+      }
+    });
+  }
 
-  if (crew.failed() > 0) std::fprintf(stderr, "first error: %s\n", crew.first_error().c_str());
-  std::vector<Figure> figures = {
-      {"failed calls", "calls", static_cast<double>(crew.failed())},
-      {"longest silence", "ms", silence.longest_ms()},
-      {"most backends", "backends", static_cast<double>(board.server_max().load())}};
+  std::vector<Figure> figures = {{"failed calls", "calls", failed}};
+  if (!scene.begin_long_queries) {
+    figures.push_back({"longest silence", "ms", silence.longest_ms()});
+  }
+  figures.push_back({"most backends", "backends", static_cast<double>(board.server_max().load())});
   if (mended_ms) figures.push_back({"places back", "ms", *mended_ms});
   return figures;
 }
@@ -114,7 +138,7 @@ class Scenes {
  public:
   explicit Scenes(std::chrono::nanoseconds length) : length_(length) {}
 
-  enum class Victim { kNobody, kWithoutQueries, kWithQueries };
+  enum class Victim { kNobody, kWithoutQueries, kWithQueries, kWithLongQueries };
 
   std::vector<Figure> with_weir(Victim victim) {
     const test::TempFolder folder;
@@ -133,10 +157,10 @@ class Scenes {
       if (!holds.await(1)) throw std::runtime_error("the idle worker got no leases");
     }
     pid_t dead = 0;
-    Scene scene = base();
+    Scene scene = base(victim == Victim::kWithLongQueries);
     scene.crew.make_way = [&] { return lease_from_weir(weir.runtime()); };
     scene.kill = [&](Crew& crew) {
-      if (victim == Victim::kWithQueries) {
+      if (victim == Victim::kWithQueries || victim == Victim::kWithLongQueries) {
         dead = crew.pid(kVictim);
         crew.kill(kVictim);
       } else if (victim == Victim::kWithoutQueries) {
@@ -148,11 +172,11 @@ class Scenes {
     return play(scene, length_);
   }
 
-  std::vector<Figure> pgbouncer_dies() {
+  std::vector<Figure> pgbouncer_dies(bool long_queries) {
     std::vector<Figure> figures;
     {
       test::Pgbouncer pgbouncer(server_, {.pool_size = kQuota});
-      Scene scene = base();
+      Scene scene = base(long_queries);
       scene.crew.make_way = [&] { return connect_by_libpq(pgbouncer.dsn()); };
       scene.kill = [&](Crew&) {
         pgbouncer.kill();
@@ -160,6 +184,7 @@ class Scenes {
       };
       figures = play(scene, length_);
     }
+    if (long_queries) end_queries();
     // What it had open must not be counted with the next variant's.
     if (!test::poll_until([this] { return server_.count_sessions() == 0; })) {
       throw std::runtime_error("PgBouncer's sessions do not end");
@@ -168,16 +193,44 @@ class Scenes {
   }
 
  private:
-  [[nodiscard]] Scene base() const {
+  [[nodiscard]] Scene base(bool long_queries) {
+    are_long_->store(0);
     Scene scene;
     scene.dsn_of_superuser = server_.superuser_dsn();
     scene.crew.threads = 4;
-    scene.crew.next_query = query_of_some_length;
+    scene.crew.next_query = [&are_long = *are_long_](std::uint64_t draw, std::string& sql) {
+      if (are_long.load() != 0) {
+        sql = kLongQuery;
+      } else {
+        query_of_some_length(draw, sql);
+      }
+    };
+    if (long_queries) {
+      scene.begin_long_queries = [this] { begin_long_queries(); };
+      scene.end_queries = [this] { end_queries(); };
+    }
     return scene;
+  }
+
+  // Returns when as many run as there are connections.
+  void begin_long_queries() {
+    are_long_->store(1);
+    const std::string question =
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state = 'active'"
+        " AND query = '" +
+        std::string(kLongQuery) + "'";
+    if (!test::poll_until([&] { return std::stoi(server_.ask(question)) == kQuota; })) {
+      throw std::runtime_error("the long queries do not begin");
+    }
+  }
+
+  void end_queries() {
+    server_.ask("SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE usename = 'app'");
   }
 
   std::chrono::nanoseconds length_;
   test::PostgresServer server_;
+  Shared<std::atomic<std::uint32_t>> are_long_;
 };
 
 Plan make_plan(const Settings& settings) {
@@ -191,12 +244,20 @@ Plan make_plan(const Settings& settings) {
     one.variants.push_back(
         {name, [scenes, its = victim](std::size_t) { return scenes->with_weir(its); }});
   }
+  Case left_behind{.name = "30 s queries left behind", .variants = {}};
+  left_behind.variants.push_back({"weir, a worker with queries", [=](std::size_t) {
+                                    return scenes->with_weir(Scenes::Victim::kWithLongQueries);
+                                  }});
   if (test::Pgbouncer::is_installed()) {
-    one.variants.push_back({"PgBouncer", [=](std::size_t) { return scenes->pgbouncer_dies(); }});
+    one.variants.push_back(
+        {"PgBouncer", [=](std::size_t) { return scenes->pgbouncer_dies(false); }});
+    left_behind.variants.push_back(
+        {"PgBouncer", [=](std::size_t) { return scenes->pgbouncer_dies(true); }});
   } else {
     plan.missing.push_back({"PgBouncer", "not installed"});
   }
   plan.cases.push_back(std::move(one));
+  plan.cases.push_back(std::move(left_behind));
   return plan;
 }
 

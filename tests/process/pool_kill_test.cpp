@@ -1,10 +1,17 @@
 // Nothing is lost and nothing is too much when workers are killed: what a dead worker had lingers
 // until the server has let go, and is then anybody's.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <fstream>
 #include <thread>
 
 #include "pool_world.h"
+#include "support/server_process.h"
 #include "tight_quota.h"
 
 namespace weir::test {
@@ -170,6 +177,64 @@ TEST_F(PoolKill, TheLastPlaceOfAnIdleSessionComesBackAtOnce) {
     EXPECT_TRUE(discard(got.lease).ok());
     EXPECT_EQ(world_->await_rest(), "");
   }
+}
+
+// In bytes; 0 if the kernel does not say.
+std::size_t available_memory() {
+  std::ifstream info("/proc/meminfo");
+  std::string name;
+  for (std::size_t kib = 0; info >> name >> kib; info.ignore(80, '\n')) {
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  return 0;
+}
+
+// It takes the kernel hundreds of milliseconds to take such a one apart, and its sockets come last.
+TEST_F(PoolKill, OfAWorkerWithGigabytesComesBackOnceItIsGoneAndNotBefore) {
+  constexpr std::size_t kMemory = std::size_t{3} << 29;  // 1.5 GiB
+  if (available_memory() < 3 * kMemory) GTEST_SKIP() << "too little memory on this machine";
+  begin(2);
+  const std::string config = world_->config("max = 2");
+  Weir weir(config);
+  weir.attach();
+  SharedCounter ready;
+  WorkerProcess victim([&]() -> int {
+    Weir own(config);
+    Got idle = acquire(own.pool());
+    Got silent = acquire(own.pool());
+    require(idle, "acquire");
+    require(silent, "acquire");
+    require(release(idle.lease), "release");
+    void* const memory =
+        mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    require(memory != MAP_FAILED, "no memory");
+    madvise(memory, kMemory, MADV_NOHUGEPAGE);  // page by page: so it is taken apart slowly as well
+    std::memset(memory, 1, kMemory);
+    ready.add();
+    while (true) pause();
+  });
+  ASSERT_TRUE(ready.await(1, 3 * kPatience));
+  std::atomic<std::uint64_t> served_ns{0};
+  std::array<Got, 2> got;
+  std::thread waiter([&] {  // in line all the while
+    for (Got& one : got) {
+      one = acquire(weir.pool(), 3 * kPatience);
+      if (served_ns == 0) served_ns = monotonic_ns();
+    }
+  });
+  EXPECT_TRUE(poll_until([&] { return stats_of(weir.pool()).waiting == 1; }));
+  const std::uint64_t killed_ns = monotonic_ns();
+  kill(victim.pid(), SIGKILL);
+  EXPECT_TRUE(poll_until([&] { return has_ended(victim.pid()); }, 3 * kPatience));
+  const std::uint64_t gone_ns = monotonic_ns();
+  waiter.join();
+  for (Got& one : got) EXPECT_TRUE(one.ok()) << one.message;
+  std::printf("gone after %.1f ms, the first place back %.1f ms after the kill\n",
+              static_cast<double>(gone_ns - killed_ns) / 1e6,
+              static_cast<double>(served_ns - killed_ns) / 1e6);
+  // TearDown: the server was never asked for a session too many.
+  for (Got& one : got) EXPECT_TRUE(release(one.lease).ok());
+  EXPECT_EQ(world_->await_rest(), "");
 }
 
 TEST_F(PoolKill, ADiscardedConnectionKeepsItsPlaceUntilTheServerHasEndedItsQuery) {

@@ -1,12 +1,15 @@
 // A storm of kills and stops: whatever workers are doing when they die, the quota holds as the
-// server counts it, nobody who lives is harmed, and in the end nothing is missing.
+// server counts it, nobody who lives is harmed, nothing that the living do together stays half
+// done, and in the end nothing is missing.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <thread>
 
 #include "pool_world.h"
+#include "support/segment_watch.h"
 #include "tight_quota.h"
 
 namespace weir::test {
@@ -63,6 +66,33 @@ class PoolStorm : public TightQuota, public testing::WithParamInterface<Storm> {
     loop(seed);
     return 0;
   }
+
+  // One that nobody waits for: where it is stopped, all that is offered to it is for the others to
+  // revoke. None if each of them has a connection whenever it is looked at.
+  [[nodiscard]] WorkerProcess* stop_one_without_a_place(std::vector<WorkerProcess>& workers) const {
+    WorkerProcess* stopped = nullptr;
+    static_cast<void>(poll_until(
+        [&] {
+          for (WorkerProcess& worker : workers) {
+            worker.stop();
+            const shm::Snapshot now = world_->snapshot();
+            const auto row = std::find_if(
+                now.workers.begin(), now.workers.end(), [&](const shm::WorkerSnapshot& one) {
+                  return one.pid == static_cast<std::uint32_t>(worker.pid());
+                });
+            const bool has_none = row != now.workers.end() && row->waiting > 0 &&
+                                  row->idle + row->used + row->connecting + row->closing == 0;
+            if (has_none) {
+              stopped = &worker;
+              return true;
+            }
+            worker.resume();
+          }
+          return false;
+        },
+        2s));
+    return stopped;
+  }
 };
 
 TEST_P(PoolStorm, OfKillsAndStopsNeverExceedsTheQuotaAndLosesNothing) {
@@ -87,6 +117,12 @@ TEST_P(PoolStorm, OfKillsAndStopsNeverExceedsTheQuotaAndLosesNothing) {
   for (int w = 0; w < 8; ++w) workers.push_back(new_worker());
   ASSERT_TRUE(poll_until([&] { return tally->served > 30; }));
 
+  shm::SegmentOptions where;
+  where.folder = world_->folder();
+  SegmentWatch watch(where, {});
+  WorkerProcess* sleeper = stop_one_without_a_place(workers);
+  const std::uint64_t wake_ns = monotonic_ns() + 5'000'000'000u;  // its callers wait for 10 s
+
   std::minstd_rand random(20);
   std::size_t stopped = workers.size();  // which one stands still; none
   std::uint32_t kills = 0;
@@ -94,6 +130,11 @@ TEST_P(PoolStorm, OfKillsAndStopsNeverExceedsTheQuotaAndLosesNothing) {
   for (std::uint64_t next_ns = monotonic_ns(); next_ns < end_ns; next_ns += 30'000'000u) {
     ASSERT_TRUE(poll_until([&] { return monotonic_ns() >= next_ns; }));
     const std::size_t who = random() % workers.size();
+    if (sleeper != nullptr && monotonic_ns() > wake_ns) {
+      sleeper->resume();
+      sleeper = nullptr;
+    }
+    if (&workers[who] == sleeper) continue;
     if (stopped < workers.size() && random() % 2 == 0) {
       workers[stopped].resume();
       stopped = workers.size();
@@ -107,7 +148,10 @@ TEST_P(PoolStorm, OfKillsAndStopsNeverExceedsTheQuotaAndLosesNothing) {
       ++kills;
     }
   }
+  EXPECT_EQ(watch.stop(), "");
+  std::printf("%s\n", watch.summary().c_str());
   if (stopped < workers.size()) workers[stopped].resume();
+  if (sleeper != nullptr) sleeper->resume();
   EXPECT_GE(kills, 15u);
 
   // Those who are left go on as if nothing had happened.

@@ -35,6 +35,7 @@ class CountingServer {
   ~CountingServer();
 
   [[nodiscard]] const Tally& tally() const { return *tally_; }
+  [[nodiscard]] pid_t pid() const { return process_->pid(); }
 
   /// Client: opens a session. -1 if the server refuses.
   [[nodiscard]] int connect(std::uint32_t place, std::uint32_t occ) const;

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "shm/excess.h"
 #include "shm/file_locks.h"
 #include "shm/in_force.h"
@@ -150,6 +154,40 @@ TEST_F(Resizing, AnOccupationWithTwoPermitsGivesBothBack) {
   EXPECT_EQ(PermitWord(a_.permits()[0].load()).state(), PermitState::kFree);
   EXPECT_EQ(excess_permits(a_), 0u);
   EXPECT_NE(lower_place, high.place());
+}
+
+TEST_F(Resizing, APermitGivenBackByOneWhoDidNotKnowOfTheShrinkIsNobodysButTheExcess) {
+  std::vector<Room> rooms = take(a_, 8);
+  resize("pg", 7);
+  ASSERT_EQ(excess_permits(a_), 1u);
+  // It had looked for what is held above the limit before the limit was lowered, stood still, and
+  // then freed its permit and its place.
+  const PermitWord low(a_.permits()[0].load());
+  a_.permits()[0].store(low.to_free().raw());
+  const Room& gone = rooms[*a_.local(low.place())];
+  a_.places()[gone.place].store(gone.word.to_free().raw());
+  EXPECT_FALSE(take_room(b_, me_->id())) << "seven are in use";
+  EXPECT_EQ(excess_permits(a_), 0u);
+  EXPECT_EQ(count_held_permits(a_), 7u);
+  EXPECT_EQ(PermitWord(a_.permits()[7].load()).state(), PermitState::kRetired);
+}
+
+TEST_F(Resizing, EachPermitIsToBeHadAndFoundAgainWhateverTheLimitWasMeanwhile) {
+  std::vector<std::pair<const PoolRef*, Room>> rooms;
+  for (const std::uint32_t limit : {8u, 13u, 3u, 16u, 9u, 15u, 1u, 16u}) {
+    resize("pg", limit);
+    const std::size_t kept = rooms.size() / 2;
+    for (; rooms.size() > kept; rooms.erase(rooms.begin())) {  // the oldest
+      leave(*rooms.front().first, rooms.front().second);
+    }
+    for (const PoolRef* pool : {&a_, &b_}) {
+      for (const Room& room : take(*pool, 8)) rooms.emplace_back(pool, room);
+    }
+    EXPECT_EQ(rooms.size(), std::max<std::size_t>(limit, kept));
+    EXPECT_EQ(count_held_permits(a_), rooms.size());
+  }
+  for (const auto& [pool, room] : rooms) leave(*pool, room);
+  EXPECT_EQ(count_held_permits(a_), 0u);
 }
 
 TEST_F(Resizing, APoolAloneIsItsOwnQuota) {

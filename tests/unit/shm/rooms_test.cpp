@@ -315,6 +315,23 @@ TEST_F(RoomsOfAQuota, GoToTheLongestWaitOfAllPools) {
   EXPECT_EQ(own.word().state(), WaiterState::kWaiting);
 }
 
+// Who gets in line notes the time first and then draws a ticket; somebody else may do both in
+// between.
+TEST_F(RoomsOfAQuota, AreKeptByNoPoolForTheOtherWhereTicketsAndTimesDiffer) {
+  const Room first = take(a_), second = take(a_);
+  const Waiter late = enter(b_, *me_), early = enter(b_, *other_), between = enter(a_, *me_);
+  const auto since = [&](const Waiter& waiter, std::uint64_t ns) {
+    world_.segment().waiters()[waiter.row()].since_ns.store(ns);
+  };
+  since(early, 1000);
+  since(between, 2000);
+  since(late, 3000);
+  leave(a_, first);
+  leave(a_, second);
+  EXPECT_TRUE(is_offered(late)) << "it has the first ticket of its pool";
+  EXPECT_EQ(test::count_held_permits(a_), 2u) << "nothing is kept from who waits";
+}
+
 TEST_F(RoomsOfAQuota, StayInTheirPoolWithinTheQuantum) {
   a_.row().permit_quantum_ms.store(3'600'000);
   const Room first = take(a_);
