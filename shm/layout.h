@@ -252,6 +252,10 @@ enum class Histogram : std::uint32_t { kWait, kUse, kConnect };
 inline constexpr std::size_t kHistograms = 3;
 inline constexpr std::size_t kHistogramBuckets = 48;
 inline constexpr std::size_t kHandoverBuckets = 16;
+/// The upper end of a handover's bucket: 20, 40, 80 us ... 328 ms; the last takes the rest.
+constexpr std::uint64_t handover_bucket_end_ns(std::size_t bucket) {
+  return std::uint64_t{20'000} << bucket;
+}
 
 /// Figures of one worker in one pool, or of a pool in total. 1,536 bytes.
 struct alignas(512) StatsRow {

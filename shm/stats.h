@@ -30,10 +30,6 @@ inline std::size_t histogram_bucket(std::uint64_t ns) {
   return bucket;
 }
 
-/// The upper end of a handover's bucket: 20, 40, 80 us ... 328 ms; the last takes the rest.
-constexpr std::uint64_t handover_bucket_end_ns(std::size_t bucket) {
-  return std::uint64_t{20'000} << bucket;
-}
 /// The bucket for a handover's duration.
 inline std::size_t handover_bucket(std::uint64_t ns) {
   std::size_t bucket = 0;

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "shm/stats.h"
-
 namespace weir::cli {
 
 using shm::PlaceState;

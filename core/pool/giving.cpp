@@ -81,30 +81,30 @@ bool Pool::is_wanted() const {
   return is_wanted_by(view);
 }
 
-// The same, but only if whom it would serve has waited for long enough: handover_after, or in this
-// worker for `turn_ns`, which is shorter. That cannot be so before a time known from the last look:
-// whoever comes later is owed later.
-bool Pool::is_owed(std::uint64_t now_ns, std::uint64_t turn_ns) {
+// The same, but only if whom it would serve has waited for long enough: handover_after, or half of
+// it in this worker. That cannot be so before a time known from the last look: whoever comes later
+// is owed later.
+bool Pool::is_owed(std::uint64_t now_ns) {
   if (now_ns < owed_from_ns_.load(std::memory_order_relaxed)) return false;
   const LineView view = shm::look_at_line(ref(), self());
   if (!view.anybody()) return !shm::lower_demand(ref(), self());
-  owed_from_ns_.store(owed_from_ns(view, now_ns, turn_ns_), std::memory_order_relaxed);
-  return now_ns >= owed_from_ns(view, now_ns, turn_ns) && is_wanted_by(view);
+  const std::uint64_t owed_from = owed_from_ns(view, now_ns);
+  owed_from_ns_.store(owed_from, std::memory_order_relaxed);
+  return now_ns >= owed_from && is_wanted_by(view);
 }
 
-std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns,
-                                 std::uint64_t turn_ns) const {
+std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) const {
   const std::uint64_t keeps_until =
       last_gained_ns_.load(std::memory_order_relaxed) +
       static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
   std::uint64_t from = now_ns;
   if (view.oldest_own) from = std::min(from, view.oldest_own->since_ns);
-  from += turn_ns;
+  from += turn_ns_;
   for (const std::optional<Candidate>& who : {view.oldest, view.oldest_mate}) {
     if (!who) continue;
     const bool sent_live = who->pool == ref().id() && is_sent_live_to(who->word.owner_row());
-    from =
-        std::min(from, std::max(who->since_ns + handover_after_ns_, sent_live ? 0 : keeps_until));
+    from = std::min(from, sent_live ? goes_first_from_ns(*who)
+                                    : std::max(who->since_ns + handover_after_ns_, keeps_until));
   }
   return from;
 }

@@ -26,6 +26,15 @@ bool Pool::is_sent_live_to(std::uint32_t row) const {
   return moves_.load(std::memory_order_relaxed) && shm::has_mailbox(parts_.segment, row);
 }
 
+// When a waiter elsewhere goes before those of this worker. Who has no connection to spare, as
+// compared with the waiter's worker, leaves it to richer ones to give first: else workers that are
+// all short take connections from one another all the time.
+std::uint64_t Pool::goes_first_from_ns(const Candidate& who) const {
+  const std::uint32_t theirs = shm::places_of(ref(), who.word.owner_row());
+  const bool is_rich = shm::places_of(ref(), self().row) > theirs + 1;
+  return who.since_ns + (is_rich ? turn_ns_ : handover_after_ns_);
+}
+
 // The waiter elsewhere that a connection of ours goes to now: the oldest in line that can be sent
 // one, if nobody of our own is before it.
 std::optional<Candidate> Pool::whom_to_send(const LineView& view) const {
@@ -33,11 +42,10 @@ std::optional<Candidate> Pool::whom_to_send(const LineView& view) const {
   if (!elsewhere || !moves_.load(std::memory_order_relaxed)) return std::nullopt;
   const std::uint64_t now = monotonic_ns();
   if (now < sends_again_ns_.load(std::memory_order_relaxed)) return std::nullopt;
-  if (view.oldest_own && now < view.oldest->since_ns + handover_after_ns_) return std::nullopt;
+  if (view.oldest_own && now < view.oldest->since_ns + turn_ns_) return std::nullopt;
   std::optional<Candidate> who = shm::oldest_to_send_to(ref(), self());
-  const bool own_first =
-      who && view.oldest_own &&
-      (view.oldest_own->ticket < who->ticket || now < who->since_ns + handover_after_ns_);
+  const bool own_first = who && view.oldest_own &&
+                         (view.oldest_own->ticket < who->ticket || now < goes_first_from_ns(*who));
   if (own_first) who.reset();
   return who;
 }

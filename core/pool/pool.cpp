@@ -23,25 +23,22 @@ std::uint64_t to_ns(std::chrono::milliseconds duration) {
 }
 
 // What this thread remembers: the place it used last, most likely idle again and warm in this
-// core's cache; its own number; when it gave that place back, if others waited then, and how many
-// times by now it was there for the next one at once. Initial-exec: one load instead of a call into
+// core's cache; its own number; when it gave that place back, if others waited then, and whether it
+// is one that comes again at once. Initial-exec: one load instead of a call into
 // the dynamic linker.
 struct Memory {
   const void* pool;
   PlaceIndex place;
   std::uint32_t thread_id;
   std::uint64_t returned_ns;
-  std::uint32_t came_again;
+  bool comes_again;
 };
 constinit thread_local Memory memory
-    __attribute__((tls_model("initial-exec"))) = {nullptr, 0, 0, 0, 0};
+    __attribute__((tls_model("initial-exec"))) = {nullptr, 0, 0, 0, false};
 
 // A thread that is back for its next lease within this time is there before a woken waiter: to wake
 // one and to switch to it takes 5 to 20 us (measured, 2 processors).
 constexpr std::uint64_t kAtOnceNs = 20'000;
-// A turn of so many leases is worth the switch of threads that it begins with, however short they
-// are (measured with SELECT 1: a switch costs a third of a query).
-constexpr std::uint32_t kFewLeases = 16;
 
 std::uint32_t thread_id() {
   if (memory.thread_id == 0) memory.thread_id = static_cast<std::uint32_t>(syscall(SYS_gettid));
@@ -65,8 +62,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
               .raw()),
       validate_after_ns_(config.validate_after ? to_ns(*config.validate_after) : kNever),
       handover_after_ns_(to_ns(config.handover_after)),
-      first_turns_ns_(handover_after_ns_ / 2),
-      turn_ns_(handover_after_ns_ / 10),
+      turn_ns_(handover_after_ns_ / 2),
       may_move_(config.handover == config::Handover::kLive && parts_.inbox != nullptr &&
                 parts_.dsn.driver().can_move_sessions()),
       always_reset_(config.reset == ResetMode::kAlways),
@@ -151,14 +147,10 @@ bool Pool::may_pass_the_line() {
   if (!is_demanded()) return true;
   const std::uint64_t now = monotonic_ns();
   if (memory.returned_ns != 0 && memory.pool == this) {
-    memory.came_again = now - memory.returned_ns < kAtOnceNs ? memory.came_again + 1 : 0;
+    memory.comes_again = now - memory.returned_ns < kAtOnceNs;
     memory.returned_ns = 0;
   }
-  return !is_owed(now, turn_of_this_thread_ns());
-}
-
-std::uint64_t Pool::turn_of_this_thread_ns() const {
-  return memory.came_again < kFewLeases ? first_turns_ns_ : turn_ns_;
+  return !is_owed(now);
 }
 
 bool Pool::try_acquire(std::string_view label, Loan& loan) {
@@ -400,10 +392,8 @@ bool Pool::is_overflow() const {
 // over, should the thread not come.
 void Pool::serve_if_wanted(PlaceIndex place) {
   memory.returned_ns = monotonic_ns();
-  const bool wanted =
-      memory.came_again > 0 ? is_owed(memory.returned_ns, turn_of_this_thread_ns()) : is_wanted();
+  const bool wanted = memory.comes_again ? is_owed(memory.returned_ns) : is_wanted();
   if (!wanted || !take_idle_at(place)) return;
-  memory.came_again = std::min(memory.came_again, 1U);  // its turn is over
   if (validate_after_ns_ == 0) return check_and_serve(place);
   serve(place);
 }

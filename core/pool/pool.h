@@ -237,7 +237,6 @@ class Pool {
 
   // -- giving.cpp
   [[nodiscard]] bool may_pass_the_line();
-  [[nodiscard]] std::uint64_t turn_of_this_thread_ns() const;
   [[nodiscard]] bool may_make_room(const shm::LineView& view) const;
   [[nodiscard]] const shm::Candidate* whom_to_grant(const shm::LineView& view) const;
   [[nodiscard]] bool is_demanded() const { return ref().row().demand.load() != 0; }
@@ -254,9 +253,8 @@ class Pool {
   }
   [[nodiscard]] bool is_wanted_by(const shm::LineView& view) const;
   [[nodiscard]] bool is_wanted() const;
-  [[nodiscard]] bool is_owed(std::uint64_t now_ns, std::uint64_t turn_ns);
-  [[nodiscard]] std::uint64_t owed_from_ns(const shm::LineView& view, std::uint64_t now_ns,
-                                           std::uint64_t turn_ns) const;
+  [[nodiscard]] bool is_owed(std::uint64_t now_ns);
+  [[nodiscard]] std::uint64_t owed_from_ns(const shm::LineView& view, std::uint64_t now_ns) const;
   void serve_if_wanted(PlaceIndex place);
   void serve(PlaceIndex place);
   void check_and_serve(PlaceIndex place);
@@ -269,6 +267,7 @@ class Pool {
 
   // -- moving.cpp
   [[nodiscard]] bool is_sent_live_to(std::uint32_t row) const;
+  [[nodiscard]] std::uint64_t goes_first_from_ns(const shm::Candidate& who) const;
   [[nodiscard]] std::optional<shm::Candidate> whom_to_send(const shm::LineView& view) const;
   bool send_away(PlaceIndex place, const shm::Candidate& who);
   void note_unmovable(const Status& why);
@@ -349,9 +348,9 @@ class Pool {
   const std::uint64_t owner_pattern_;
   const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
   const std::uint64_t handover_after_ns_;
-  // How long a thread that comes again at once may pass those of its own worker: in its first few
-  // leases, so that a switch of threads is worth it, and after them.
-  const std::uint64_t first_turns_ns_, turn_ns_;
+  // How long a thread that comes again at once may pass those of its own worker, and a worker that
+  // has connections to spare those of others.
+  const std::uint64_t turn_ns_;
   const bool may_move_;  // as configured, and as the driver can
   const bool always_reset_;
   const bool has_overflow_;         // keep < max: a release may have to close

@@ -198,7 +198,8 @@ Plan make_plan(const Settings& settings) {
   const auto weir = [=](const std::string& more) {
     return [=](std::size_t) {
       const test::TempFolder folder;
-      const std::string config = world->config(folder.path().string(), more);
+      const std::string config =
+          world->config(folder.path().string(), "handover_after = \"0s\"\n" + more);
       return play_two(settings.length, [&](const Player& player) { play_weir(player, config); });
     };
   };
