@@ -91,7 +91,6 @@ class Post {
     letter.fingerprint = is_odd() ? input.number<std::uint64_t>() : pool_.row().fingerprint.load();
     letter.began_ns = input.number<std::uint64_t>();
     letter.session.driver = is_odd() ? input.text(input.choice(16)) : "fake";
-    letter.session.blob_version = input.number<std::uint32_t>();
     letter.session.blob = input.text(input.number<std::uint8_t>());
     std::string bytes = encode(letter);
     if (is_odd()) bytes[input.number<std::uint16_t>() % bytes.size()] ^= 1;

@@ -27,14 +27,12 @@ struct Head {
   std::uint32_t magic;
   std::uint32_t place;
   std::uint32_t occ;
-  std::uint32_t blob_version;
+  std::uint32_t blob_bytes;
   std::uint64_t fingerprint;
   std::uint64_t began_ns;
   std::array<char, kDriverBytes> driver;
-  std::uint32_t blob_bytes;
-  std::uint32_t pad;
 };
-static_assert(sizeof(Head) == 56);
+static_assert(sizeof(Head) == 48);
 constexpr std::size_t kMaxLetter = sizeof(Head) + kMaxSessionBytes;
 
 // Room for more descriptors than the one there may be, so that what is too many is seen and closed.
@@ -158,7 +156,6 @@ std::string encode(const Letter& letter) {
   head.magic = kLetterMagic;
   head.place = letter.place;
   head.occ = letter.occ;
-  head.blob_version = letter.session.blob_version;
   head.fingerprint = letter.fingerprint;
   head.began_ns = letter.began_ns;
   letter.session.driver.copy(head.driver.data(), kDriverBytes - 1);
@@ -176,8 +173,8 @@ std::optional<Letter> decode(std::string_view bytes) {
   const bool padded_with_zeros =
       std::all_of(head.driver.begin() + static_cast<std::ptrdiff_t>(driver_bytes),
                   head.driver.end(), [](char c) { return c == 0; });
-  if (head.magic != kLetterMagic || head.pad != 0 || driver_bytes == kDriverBytes ||
-      !padded_with_zeros || head.blob_bytes != bytes.size() - sizeof head) {
+  if (head.magic != kLetterMagic || driver_bytes == kDriverBytes || !padded_with_zeros ||
+      head.blob_bytes != bytes.size() - sizeof head) {
     return std::nullopt;
   }
   Letter letter;
@@ -186,7 +183,6 @@ std::optional<Letter> decode(std::string_view bytes) {
   letter.fingerprint = head.fingerprint;
   letter.began_ns = head.began_ns;
   letter.session.driver.assign(head.driver.data(), driver_bytes);
-  letter.session.blob_version = head.blob_version;
   letter.session.blob = bytes.substr(sizeof head);
   return letter;
 }

@@ -26,9 +26,8 @@ inline constexpr std::size_t kMaxSessionBytes = 4096;
 
 /// A session as a driver describes it, for the same driver in another process.
 struct SessionText {
-  std::string driver;              // as the pool's row names it: at most 15 bytes
-  std::uint32_t blob_version = 0;  // the driver's own numbering
-  std::string blob;                // at most kMaxSessionBytes
+  std::string driver;  // as the pool's row names it: at most 15 bytes
+  std::string blob;    // at most kMaxSessionBytes; names its own version
 };
 
 /// What goes with a descriptor.

@@ -13,11 +13,12 @@ inline bool swap(Word& cell, PlaceWord from, PlaceWord to) {
 }
 
 /// A resize may flag a place of ours to retire, or not to, at any moment: it is ours all the same.
-/// True if that is what happened: `word` is what it reads now.
+/// True if that is what happened, as often as it did since a step from `word` failed: `word` is
+/// what the cell reads now, perhaps what it was.
 inline bool follow_resize(const Word& cell, PlaceWord& word) {
   const PlaceWord now(cell.load());
   const PlaceWord flagged(word.state(), word.idx(), word.gen(), word.occ(), !word.retire());
-  if (now != flagged) return false;
+  if (now != flagged && now != word) return false;
   word = now;
   return true;
 }

@@ -72,7 +72,7 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
     start_closing(place, PlaceState::kUsed);
     return true;
   }
-  const shm::SessionText session{.driver = config_.driver, .blob = std::move(description).value()};
+  const shm::SessionText session{config_.driver, std::move(description).value()};
   const shm::Sent sent = giving->send(parts_.inbox->mailbox(), session, slot.connection.fd());
   if (sent != shm::Sent::kSent) {
     sends_again_ns_.store(monotonic_ns() + kPauseNs, std::memory_order_relaxed);

@@ -247,7 +247,7 @@ TEST_F(MovingWithOneStopped, AGiverKeepsOneConnectionAndTheWaiterIsServedByAnoth
                                                  *look_at_line(pool_, self->id()).oldest);
     if (!giving || !giving->begin()) return 3;
     test::stop_here();
-    if (giving->send(mover.mailbox(), {"fake", 1, ""}, lease->session) == Sent::kSent) {
+    if (giving->send(mover.mailbox(), {"fake", ""}, lease->session) == Sent::kSent) {
       giving->park(lease->session);  // to one that left: it keeps the connection for the next
       ::close(lease->session);
       return 0;

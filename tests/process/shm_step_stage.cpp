@@ -82,7 +82,7 @@ bool ShmStage::give(const PoolRef& pool, const shm::Membership& self, const shm:
                   : std::nullopt;
   bool ours = true;
   if (giving && giving->begin()) {
-    if (giving->send(from, {"fake", 1, "session"}, used.session) == shm::Sent::kSent) {
+    if (giving->send(from, {"fake", "session"}, used.session) == shm::Sent::kSent) {
       giving->park(used.session);
       ::close(used.session);
       return true;
@@ -104,7 +104,7 @@ void ShmStage::let_a_giver_die() const {
     if (!view.oldest) return 2;
     auto giving = shm::Giving::claim(a, worker->id(), taken->place, *view.oldest);
     if (!giving || !giving->begin()) return 3;
-    if (giving->send(box.value()->mailbox(), {"fake", 1, "session"}, lent.session) !=
+    if (giving->send(box.value()->mailbox(), {"fake", "session"}, lent.session) !=
         shm::Sent::kSent) {
       return 4;
     }

@@ -280,7 +280,7 @@ void Town::give(Holding& held) {
 void Town::send(Sending& sending) {
   const FileDescriptor connection(dup(0));
   const Sent sent = sending.giving->send(residents_[sending.worker].inbox->mailbox(),
-                                         {"fake", 1, "session"}, connection.get());
+                                         {"fake", "session"}, connection.get());
   if (sent == Sent::kSent) {
     sending.sent = true;
     return;

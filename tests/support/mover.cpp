@@ -200,7 +200,7 @@ bool Mover::give(const Lease& lease, const shm::LineView& view) {
     ++robbed_;
     return false;
   }
-  if (giving->send(mailbox(), {"fake", 1, "session"}, lease.session) != shm::Sent::kSent) {
+  if (giving->send(mailbox(), {"fake", "session"}, lease.session) != shm::Sent::kSent) {
     if (!giving->withdraw()) ++robbed_;
     return false;
   }

@@ -226,7 +226,7 @@ std::string contradiction_in(const shm::Segment& segment) {
   std::uint32_t used = 0, used_by_workers = 0, waiting = 0;
   for (const PoolSnapshot& pool : seen.pools) {
     if (const std::string wrong = contradiction_in(seen, pool); !wrong.empty()) return wrong;
-    used += pool.in(PlaceState::kUsed);
+    used += pool.in(PlaceState::kUsed) + pool.in(PlaceState::kGiving);
     waiting += pool.waiting;
   }
   for (const shm::WorkerSnapshot& worker : seen.workers) used_by_workers += worker.used;

@@ -23,7 +23,7 @@ using test::place_word;
 using test::ShmWorld;
 using test::SocketPair;
 
-const SessionText kSession{"fake", 1, "the session"};
+const SessionText kSession{"fake", "the session"};
 
 // A worker with its mailbox.
 struct Party {

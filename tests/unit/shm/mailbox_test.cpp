@@ -30,14 +30,14 @@ Letter letter_of(std::uint32_t place, const std::string& blob = "session") {
   letter.occ = 7;
   letter.fingerprint = 0x123456789abcdef0;
   letter.began_ns = 42;
-  letter.session = {"fake", 3, blob};
+  letter.session = {"fake", blob};
   return letter;
 }
 
 bool are_same(const Letter& a, const Letter& b) {
   return a.place == b.place && a.occ == b.occ && a.fingerprint == b.fingerprint &&
          a.began_ns == b.began_ns && a.session.driver == b.session.driver &&
-         a.session.blob_version == b.session.blob_version && a.session.blob == b.session.blob;
+         a.session.blob == b.session.blob;
 }
 
 RC_GTEST_PROP(Letters, SayAfterTheWireWhatTheySaidBefore, ()) {
@@ -48,7 +48,6 @@ RC_GTEST_PROP(Letters, SayAfterTheWireWhatTheySaidBefore, ()) {
   letter.began_ns = *rc::gen::arbitrary<std::uint64_t>();
   letter.session.driver =
       *rc::gen::container<std::string>(*rc::gen::inRange(0, 16), rc::gen::inRange<char>('a', 'z'));
-  letter.session.blob_version = *rc::gen::arbitrary<std::uint32_t>();
   letter.session.blob =
       *rc::gen::container<std::string>(*rc::gen::inRange(0, 4097), rc::gen::arbitrary<char>());
   const std::optional<Letter> read = decode(encode(letter));
