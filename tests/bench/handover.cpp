@@ -206,8 +206,8 @@ Plan make_plan(const Settings& settings) {
   Plan plan;
   plan.cases.push_back(
       {"one connection, two workers",
-       {{"live", weir("")},
-        {"permit", weir("handover = \"permit\"\npermit_quantum = \"0s\"\n")},
+       {{"weir, live", weir("")},
+        {"weir, permit", weir("handover = \"permit\"\npermit_quantum = \"0s\"\n")},
         {"close and connect",
          [=](std::size_t) {
            return play_two(settings.length,
@@ -230,8 +230,8 @@ Plan make_plan(const Settings& settings) {
            return figures;
          }}}});
   for (const char* const metric : {"p50", "p90"}) {
-    for (const char* const other : {"permit", "close and connect", "futex", "descriptor"}) {
-      plan.comparisons.push_back({"live", other, metric});
+    for (const char* const other : {"weir, permit", "close and connect", "futex", "descriptor"}) {
+      plan.comparisons.push_back({"weir, live", other, metric});
     }
   }
   return plan;
