@@ -64,6 +64,10 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
   }
   if (!description.ok()) {
     giving->withdraw();
+    if (!is_connected(slot)) {
+      start_closing(place, PlaceState::kUsed);
+      return true;
+    }
     note_unmovable(description.status());
     return false;
   }

@@ -8,7 +8,7 @@
  *   is_dead, settle_dead, orphans   shm/liveness.cpp: is_certainly_dead; shm/reaper.cpp: settle_waiters, settle_places,
  *                                   settle_orphans, linger
  *   join                            shm/worker_table.cpp: Membership::join (with free_waiters_of)
- *   lend, give_back, fence          core/pool/pool.cpp: acquire, is_open, put_back; core/pool/opening.cpp: finish_connect;
+ *   lend, give_back, fence          core/pool/pool.cpp: acquire, is_open, give_back; core/pool/opening.cpp: finish_connect;
  *                                   core/pool/giving.cpp: start_closing; core/pool/keeper.cpp: once_a_second;
  *                                   core/pool/keeping.cpp: abandon_words, close_unowned, finish_close
  *   in_line                         shm/line.cpp: enter, leave; waiting.cpp: is_lost

@@ -8,7 +8,7 @@
  *   take_idle, set_idle              core/pool/pool.h: take_idle_at, set_idle
  *   wanted                           core/pool/giving.cpp: is_wanted, whom_to_grant
  *   serve, serve_idle                core/pool/giving.cpp
- *   put_back                         core/pool/pool.cpp: put_back
+ *   put_back                         core/pool/pool.cpp: give_back, serve_if_wanted
  *   look, lower_demand, grant        shm/line.cpp
  *   thread()                         core/pool/pool.cpp: acquire; core/pool/waiting.cpp: wait_in_line
  *

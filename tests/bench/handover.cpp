@@ -119,7 +119,7 @@ void play_weir(const Player& player, const std::string& config) {
     while (pool.stats().waiting == 0 && !player.is_over() && !patience.passed(monotonic_ns())) {
       std::this_thread::sleep_for(20us);
     }
-    std::this_thread::sleep_for(1500us);  // it sleeps by now, and has waited for handover_after
+    std::this_thread::sleep_for(1500us);  // it sleeps by now, as who waits for longer does
     player.begin_turn_of_other();
     lease.release();
   }

@@ -180,6 +180,18 @@ TEST_F(PoolMoving, AWorkerThatEndsLeavesItsIdleConnectionToWhoWaits) {
   EXPECT_EQ(waiter.wait_at_most(), 0);
 }
 
+TEST_F(PoolMoving, AnIdleSessionThatTheServerEndedIsReplacedForWhoWaitsElsewhere) {
+  const std::string config = world_->config("max = 1\nvalidate_after = \"never\"");
+  const auto quiet = idle_worker(config);
+  server_->ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
+  ASSERT_TRUE(poll_until([&] { return server_->count_sessions() == 0; }));
+  Weir weir(config);
+  Got got = acquire(weir.pool(), 5s);
+  ASSERT_TRUE(got.ok()) << got.message;
+  EXPECT_EQ(ask(got, "SELECT 1"), "1");
+  EXPECT_TRUE(release(got.lease).ok());
+}
+
 TEST_F(PoolMoving, WhereItIsOffOnlyWhatIsFreeAnywayGoesToOthers) {
   const std::string config = world_->config("max = 1\nhandover = \"off\"");
   const auto quiet = idle_worker(config);
