@@ -24,8 +24,8 @@ std::uint64_t to_ns(std::chrono::milliseconds duration) {
 
 // What this thread remembers: the place it used last, most likely idle again and warm in this
 // core's cache; its own number; when it gave that place back, if others waited then, and whether it
-// is one that comes again at once. Initial-exec: one load instead of a call into
-// the dynamic linker.
+// is one that comes again at once. Initial-exec: one load instead of a call into the dynamic
+// linker.
 struct Memory {
   const void* pool;
   PlaceIndex place;

@@ -40,6 +40,9 @@ template <typename Body>
   }
 }
 
+// weir_pool_stats_t as it was at first: its later members are filled in for who knows of them.
+constexpr std::size_t kFirstStatsBytes = offsetof(weir_pool_stats_t, handed_live);
+
 Status bad_argument(const char* what) { return Status(Code::kBadArgument, what); }
 
 Runtime* from(weir_runtime_t* handle) { return reinterpret_cast<Runtime*>(handle); }
@@ -243,7 +246,7 @@ int32_t weir_pool_stats(weir_pool_t* pool, weir_pool_stats_t* stats, weir_error_
   return guarded(error, [&]() -> Status {
     if (pool == nullptr || stats == nullptr)
       return bad_argument("weir_pool_stats: pool or stats is null");
-    if (stats->struct_size < sizeof(weir_pool_stats_t)) {
+    if (stats->struct_size < kFirstStatsBytes) {
       return bad_argument("weir_pool_stats: stats->struct_size is too small; set it to sizeof");
     }
     const Result<weir::pool::Stats> look = from(pool)->runtime->stats(*from(pool));
@@ -268,14 +271,15 @@ int32_t weir_pool_stats(weir_pool_t* pool, weir_pool_stats_t* stats, weir_error_
     stats->connect_failures = now.connect_failures;
     stats->closes = now.closes;
     stats->handed_on = now.handed_on;
-    stats->handed_live = now.handed_live;
-    stats->handover_failures = now.handover_failures;
     stats->resets = now.resets;
     stats->reset_failures = now.reset_failures;
     stats->pings = now.pings;
     stats->ping_failures = now.ping_failures;
     stats->too_many_waiters = now.too_many_waiters;
     stats->wait_ns = now.wait_ns;
+    if (stats->struct_size < sizeof(weir_pool_stats_t)) return Status();
+    stats->handed_live = now.handed_live;
+    stats->handover_failures = now.handover_failures;
     return Status();
   });
 }

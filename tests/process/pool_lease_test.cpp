@@ -431,6 +431,12 @@ TEST_F(PoolLease, ArgumentsThatMakeNoSenseAreRefusedByName) {
   EXPECT_THAT(error.message, HasSubstr("struct_size"));
   weir_pool_stats_t stats{};
   EXPECT_EQ(weir_pool_stats(pool(), &stats, &error), WEIR_BAD_ARGUMENT);
+  // A program of before connections moved: it gets what it knows of, and nothing behind it.
+  stats.struct_size = offsetof(weir_pool_stats_t, handed_live);
+  stats.handed_live = 4711;
+  EXPECT_EQ(weir_pool_stats(pool(), &stats, &error), WEIR_OK);
+  EXPECT_EQ(stats.max, stats_of(pool()).max);
+  EXPECT_EQ(stats.handed_live, 4711u);
 }
 
 TEST_F(PoolLease, TheErrorIsLeftAsItIsWhereThereIsNone) {
