@@ -1,6 +1,7 @@
 #include "shm/segment.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,12 @@ void Segment::close_descriptor() {
   // The number may have become somebody else's file (closefrom, then open).
   const int was = fd_.exchange(-1);
   if (is_segment(was)) close(was);
+}
+
+// Not the region's advise(): that is posix_madvise(), whose DONTNEED does nothing in glibc. Of a
+// shared mapping it costs no data (madvise(2)), and its failing would cost nothing but memory.
+void Segment::drop_pages() {
+  static_cast<void>(madvise(region_.get_address(), region_.get_size(), MADV_DONTNEED));
 }
 
 Result<std::unique_ptr<Segment>> Segment::open(const SegmentOptions& options) {

@@ -74,6 +74,9 @@ class Segment {
   /// Closes fd(), if it still is the segment: in a forked child its locks would outlive the parent.
   /// The mapping stays. Async-signal-safe.
   void close_descriptor();
+  /// Gives the mapping's memory back to the system; it stays valid, and what is read again comes
+  /// back. For who keeps the segment mapped but has no more part in it.
+  void drop_pages();
   /// Opens the file again as an open file description of its own. -1 and errno on failure; ESTALE
   /// if neither fd() nor the path is the segment any more.
   [[nodiscard]] int reopen() const;

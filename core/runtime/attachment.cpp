@@ -184,6 +184,7 @@ void Attachment::leave() {
   if (inbox_) inbox_->close();
   membership_->leave();
   segment_->close_descriptor();
+  segment_->drop_pages();
 }
 
 void Attachment::close() {

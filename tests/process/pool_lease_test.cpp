@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "pool_on_postgres.h"
@@ -382,6 +383,30 @@ TEST_F(PoolLease, ClosingLeavesNoSessionAndOpeningAgainStartsAnew) {
     EXPECT_EQ(server_->count_sessions(), 0);
     EXPECT_TRUE(world_->snapshot().workers.empty()) << "it has left the segment";
   }
+}
+
+// Bytes of shared memory that this process keeps in use (statm(5): the third figure, less what
+// files on disk take of it, which does not change here).
+std::uint64_t shared_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t size = 0, resident = 0, shared = 0;
+  statm >> size >> resident >> shared;
+  return shared * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST_F(PoolLease, AClosedRuntimeKeepsNothingOfTheSegmentInMemory) {
+  const auto once = [&] {
+    open("max = 1");
+    Got got = acquire(pool());
+    EXPECT_TRUE(release(got.lease).ok());
+    EXPECT_TRUE(weir_->close().ok());
+  };
+  once();
+  const std::uint64_t before = shared_bytes();
+  constexpr int kRounds = 20;
+  for (int round = 0; round < kRounds; ++round) once();
+  const std::uint64_t segment = std::filesystem::file_size(world_->folder() + "/default.weir");
+  EXPECT_LT(shared_bytes(), before + kRounds * segment / 10);
 }
 
 TEST_F(PoolLease, OpeningAgainWhileALeaseOfTheOldRuntimeIsOutWorksBesideIt) {
