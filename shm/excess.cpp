@@ -74,7 +74,7 @@ bool hand_down(const Segment& segment, const QuotaRow& row, Word& permit, Permit
 std::uint32_t excess_permits(const PoolRef& pool) {
   if (!pool.has_quota()) return 0;
   const Segment& segment = pool.segment();
-  const std::span<Word> high = above(segment, segment.quotas()[pool.quota()]);
+  const std::span<Word> high = above(segment, pool.quota_row());
   return static_cast<std::uint32_t>(std::count_if(high.begin(), high.end(), [&](const Word& cell) {
     const PermitWord held(cell.load());
     return is_held_above(held) && !is_void(segment, held);
@@ -83,7 +83,7 @@ std::uint32_t excess_permits(const PoolRef& pool) {
 
 bool is_excess(const PoolRef& pool, PlaceIndex place, std::uint32_t occ) {
   if (!pool.has_quota()) return false;
-  const std::span<Word> high = above(pool.segment(), pool.segment().quotas()[pool.quota()]);
+  const std::span<Word> high = above(pool.segment(), pool.quota_row());
   return std::any_of(high.begin(), high.end(), [&](const Word& cell) {
     const PermitWord held(cell.load());
     return is_held_above(held) && held.place() == pool.global(place) && held.occ() == occ;

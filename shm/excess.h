@@ -16,6 +16,12 @@
 
 namespace weir::shm {
 
+/// Whether a permit above the quota's limit may be held at all. True as well if that is not known.
+[[nodiscard]] inline bool was_ever_higher(const QuotaRow& row) {
+  const std::uint32_t most = row.most_limit.load();
+  return most == 0 || most > row.limit.load();
+}
+
 /// Gives a permit below the limit, not held by anybody but perhaps the caller and `seen` to read
 /// so, to an occupation that holds one above, whose own goes out of service. False: there is none,
 /// or the word is not `seen` any more. A death in between leaves that occupation with two: both go

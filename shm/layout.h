@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 2;
-inline constexpr std::uint16_t kAbiMinor = 3;
+inline constexpr std::uint16_t kAbiMinor = 4;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -140,7 +140,10 @@ struct alignas(256) QuotaRow {
   Text<32> name;
   Word32 overruled_limit;  // what was configured when an operator set the limit; 0: nobody did
   Word32 most_limit;       // no permit at or above this was ever in service; 0: not known
-  Word reserved[24];
+  // On a line of its own: written whenever one comes back.
+  Word32 returned;  // a guess: 1 + the permit that came back last, of the quota's; 0: none
+  Word32 pad;
+  Word reserved[23];
 };
 static_assert(sizeof(QuotaRow) == 256);
 
@@ -199,7 +202,9 @@ struct alignas(64) PlaceInfo {
   std::array<Word, 40> token;  // the server's session, as its driver names it; never trusted
   Word still_there_ns;         // when the server last said that a lingering session is still there
   Word told_to_end_ns;         // when it took a request to end what a lingering session runs
-  Word reserved[7];
+  Word32 permit;               // a guess: 1 + the permit it took last, of its quota's; 0: none
+  Word32 pad;
+  Word reserved[6];
 
   /// At most 320 bytes.
   void store_token(std::string_view bytes) {

@@ -22,7 +22,8 @@ std::optional<PoolRef> PoolRef::find(const Segment& segment, std::uint32_t id) {
   ref.quota_ = row.quota.load();
   if (ref.quota_ != kNone) {
     if (ref.quota_ >= segment.geometry().quotas) return impossible("no such quota");
-    const QuotaRow& quota = segment.quotas()[ref.quota_];
+    QuotaRow& quota = segment.quotas()[ref.quota_];
+    ref.quota_row_ = &quota;
     const std::uint32_t first = quota.first_permit.load(), permits = quota.capacity.load();
     if (!lies_within(first, permits, segment.permits().size())) {
       return impossible("its quota's permits lie outside");

@@ -40,8 +40,9 @@ class PoolRef {
   }
 
   [[nodiscard]] bool has_quota() const { return quota_ != kNone; }
-  /// REQUIRES: has_quota().
+  /// REQUIRES: has_quota(), as for the next two.
   [[nodiscard]] std::uint32_t quota() const { return quota_; }
+  [[nodiscard]] QuotaRow& quota_row() const { return *quota_row_; }
   [[nodiscard]] std::span<Word> permits() const { return permits_; }
 
  private:
@@ -53,6 +54,7 @@ class PoolRef {
   const Segment* segment_;
   PoolRow* row_;
   PlaceInfo* infos_ = nullptr;
+  QuotaRow* quota_row_ = nullptr;
   std::uint32_t id_;
   std::uint32_t first_ = 0;
   std::uint32_t quota_ = kNone;

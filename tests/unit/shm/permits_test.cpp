@@ -98,6 +98,21 @@ TEST_F(Permits, AreReturnedOnlyForTheOccupationTheyName) {
   EXPECT_EQ(count_held_permits(a_), 0u);
 }
 
+TEST_F(Permits, AreFoundAndGivenBackWhateverTheGuessesSay) {
+  const Room others = *take_room(b_, me_->id());
+  QuotaRow& row = world_.segment().quotas()[quota_];
+  const auto capacity = static_cast<std::uint32_t>(a_.permits().size());
+  for (const std::uint32_t guess : {0u, 1u, 2u, 3u, capacity, capacity + 1, UINT32_MAX}) {
+    row.returned.store(guess);
+    const std::optional<Room> room = take_room(a_, me_->id());
+    ASSERT_TRUE(room) << guess;
+    a_.info(room->place).permit.store(guess);
+    leave_room(a_, me_->id(), room->place, room->word);
+    EXPECT_EQ(count_held_permits(b_), 1u) << guess << ": the other one stays where it is";
+    EXPECT_FALSE(PermitWord(b_.permits()[0].load()).is_void(others.word)) << guess;
+  }
+}
+
 TEST_F(Permits, NamingNoPlaceAtAllPoisonTheSegment) {
   a_.permits()[0].store(PermitWord(PermitState::kHeld, 65000, 1).raw());
   EXPECT_EQ(free_void_permits(a_), 0u);
