@@ -1,8 +1,8 @@
 #include "bench/cpu.h"
 
+#include <time.h>
 #include <unistd.h>
 
-#include <fstream>
 #include <sstream>
 #include <string>
 
@@ -28,10 +28,13 @@ std::uint64_t waited_for_ns(pid_t pid) {
 }  // namespace
 
 std::uint64_t cpu_ns(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/schedstat");
-  std::uint64_t ns = 0;
-  file >> ns;
-  return file ? ns : 0;
+  clockid_t clock{};
+  timespec used{};
+  if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+    return 0;
+  }
+  return static_cast<std::uint64_t>(used.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(used.tv_nsec);
 }
 
 std::uint64_t children_cpu_ns(pid_t parent) {

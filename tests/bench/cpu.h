@@ -1,4 +1,4 @@
-// Processor time of other processes, from /proc. No threads.
+// Processor time of other processes, from /proc and clocks. No threads.
 #pragma once
 
 #include <sys/types.h>
@@ -7,7 +7,7 @@
 
 namespace weir::bench {
 
-/// What a process of one thread has used, in ns (/proc/PID/schedstat); 0 if it is gone.
+/// What a process has used, in ns, ended threads included (its CPU-time clock); 0 if it is gone.
 [[nodiscard]] std::uint64_t cpu_ns(pid_t pid);
 
 /// What the children of `parent` have used, in ns: those that live, and those that it has waited

@@ -2,12 +2,12 @@
 // two hot workers), at three levels, and seven ways to share twenty connections.
 //
 // Every variant serves the same list of requests; another list in each round. What arrives in the
-// first second is served and not counted: connections are being opened then. The server allows an
-// ordinary role exactly twenty connections, but for perfect sharing's, where twenty of eighty may
-// be used at a time.
+// first second is served and not counted, nor is its processor time: connections are being opened
+// then. The server allows an ordinary role exactly twenty connections, but for perfect sharing's,
+// where twenty of eighty may be used at a time.
 #include <semaphore.h>
-#include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -100,11 +100,13 @@ class Perfect final : public Source {
 
 using MakeSource = std::function<std::unique_ptr<Source>(std::uint32_t, Board&, Gauge&)>;
 
+bool is_counted(const demo::Request& request) { return request.arrival_us >= kWarmUs; }
+
 std::vector<Figure> figures_of(std::span<const demo::Outcome> outcomes, const demo::Trace& trace,
                                int most) {
   std::vector<demo::Outcome> counted;
   for (std::size_t i = 0; i < trace.size(); ++i) {
-    if (trace[i].arrival_us >= kWarmUs) counted.push_back(outcomes[i]);
+    if (is_counted(trace[i])) counted.push_back(outcomes[i]);
   }
   const demo::Summary summary = demo::summarize(counted);
   return {{"success", "%", summary.success_pct},
@@ -114,22 +116,38 @@ std::vector<Figure> figures_of(std::span<const demo::Outcome> outcomes, const de
           {"most backends", "backends", static_cast<double>(most)}};
 }
 
-std::uint64_t cpu_of_ended_children_ns() {
-  rusage usage{};
-  getrusage(RUSAGE_CHILDREN, &usage);
-  const auto ns = [](const timeval& time) {
-    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-           static_cast<std::uint64_t>(time.tv_usec) * 1'000;
-  };
-  return ns(usage.ru_utime) + ns(usage.ru_stime);
+/// Processor time used so far by those who serve: not by who samples, nor by its backend.
+struct Used {
+  std::uint64_t workers_ns = 0, proxy_ns = 0, backends_ns = 0;
+};
+
+Used used_by(const Board& board, const test::PostgresServer& server, pid_t proxy) {
+  Used used;
+  for (std::uint32_t i = 0; i < kWorkers; ++i) {
+    used.workers_ns += cpu_ns(static_cast<pid_t>(board.gauge(i).pid.load()));
+  }
+  used.proxy_ns = cpu_ns(proxy);
+  used.backends_ns = children_cpu_ns(server.pid()) - cpu_ns(board.sampler_backend().load());
+  return used;
+}
+
+/// What those requests took that are counted.
+std::vector<Figure> cpu_figures(const Used& before, const Used& after, const demo::Trace& trace) {
+  const auto counted = static_cast<double>(std::count_if(trace.begin(), trace.end(), is_counted));
+  const auto us_each = [&](std::uint64_t ns) { return static_cast<double>(ns) / 1e3 / counted; };
+  const std::uint64_t workers = after.workers_ns - before.workers_ns;
+  const std::uint64_t proxy = after.proxy_ns - before.proxy_ns;
+  const std::uint64_t backends = after.backends_ns - before.backends_ns;
+  return {{"CPU per request", "us", us_each(workers + proxy + backends)},
+          {"CPU per request, workers", "us", us_each(workers)},
+          {"CPU per request, proxy", "us", us_each(proxy)},
+          {"CPU per request, backends", "us", us_each(backends)}};
 }
 
 /// The trace served once by a fleet of workers, perhaps through the process `proxy`.
 std::vector<Figure> serve(const demo::Trace& trace, std::uint64_t length_us,
                           const demo::DemoServer& server, const MakeSource& make_source,
                           pid_t proxy = -1) {
-  const std::uint64_t workers_before = cpu_of_ended_children_ns();
-  const std::uint64_t others_before = children_cpu_ns(server.server().pid()) + cpu_ns(proxy);
   const demo::ServerAccess access = server.access();
   const demo::ServerLog log(access.read_log);
   Board board(kWorkers, trace.size());
@@ -142,17 +160,17 @@ std::vector<Figure> serve(const demo::Trace& trace, std::uint64_t length_us,
       board);
   const Deadline end = Deadline::at_ns(start_ns + length_us * 1000 +
                                        static_cast<std::uint64_t>(Nanos(kPatience).count()));
+  std::this_thread::sleep_for(Deadline::at_ns(start_ns + kWarmUs * 1000).left(monotonic_ns()));
+  const Used before = used_by(board, server.server(), proxy);
   while (!fleet.done() && !end.passed(monotonic_ns())) std::this_thread::sleep_for(5ms);
+  const Used after = used_by(board, server.server(), proxy);
   if (!fleet.dismiss(end.ns()))
     throw std::runtime_error("a worker did not end: " + board.first_error());
-  const std::uint64_t cpu = cpu_of_ended_children_ns() - workers_before +
-                            children_cpu_ns(server.server().pid()) + cpu_ns(proxy) - others_before;
   std::vector<Figure> figures =
       figures_of(board.outcomes(), trace, static_cast<int>(board.server_max().load()));
   figures.push_back({"connects", "connects",
                      static_cast<double>(log.count("connection authorized: user=" + access.role))});
-  figures.push_back({"CPU per request", "us",
-                     static_cast<double>(cpu) / 1e3 / static_cast<double>(trace.size())});
+  for (Figure& figure : cpu_figures(before, after, trace)) figures.push_back(std::move(figure));
   return figures;
 }
 

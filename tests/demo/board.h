@@ -49,8 +49,12 @@ class Board {
   [[nodiscard]] std::atomic<std::uint32_t>& server_now() const { return header_->server_now; }
   [[nodiscard]] std::atomic<std::uint32_t>& server_max() const { return header_->server_max; }
   [[nodiscard]] std::atomic<std::uint64_t>& samples() const { return header_->samples; }
-  // How many connections one process held at once when everybody else was idle; see census.h.
+  // How many connections one process held at once when everybody else was idle (phase.cpp).
   [[nodiscard]] std::atomic<std::uint32_t>& census() const { return header_->census; }
+  // The server's process for the sampler itself; 0: it has not connected yet.
+  [[nodiscard]] std::atomic<std::int32_t>& sampler_backend() const {
+    return header_->sampler_backend;
+  }
 
  private:
   struct Header {
@@ -58,6 +62,7 @@ class Board {
     std::atomic<std::uint32_t> server_max{0};
     std::atomic<std::uint64_t> samples{0};
     std::atomic<std::uint32_t> census{0};
+    std::atomic<std::int32_t> sampler_backend{0};
     std::atomic<std::uint32_t> error_state{0};  // 0 none, 1 being written, 2 readable
     std::array<char, 512> error{};
   };

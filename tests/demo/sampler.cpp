@@ -15,6 +15,7 @@ Child start_sampler(const std::string& dsn, const std::string& role, Board& boar
     if (PQstatus(connection.get()) != CONNECTION_OK) {
       throw std::runtime_error(PQerrorMessage(connection.get()));
     }
+    board.sampler_backend().store(PQbackendPID(connection.get()));
     const std::string sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = '" + role + "'";
     for (;;) {
       const std::uint32_t sessions = query_number(connection.get(), sql.c_str());
