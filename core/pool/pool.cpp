@@ -117,7 +117,6 @@ PlaceIndex Pool::take_any_idle() {
 [[gnu::always_inline]] inline void Pool::lend(PlaceIndex place, std::string_view label,
                                               std::uint64_t now_ns, Loan& loan) {
   Slot& slot = slots_[place];
-  store_if_new(lent_lately_, true);
   const std::uint64_t serial = slot.serial.load(std::memory_order_relaxed) + 1;
   slot.serial.store(serial, std::memory_order_relaxed);
   shm::PlaceInfo& info = ref().info(place);
@@ -139,6 +138,14 @@ Loan Pool::lend(PlaceIndex place, std::string_view label) {
   Loan loan;
   lend(place, label, now_ns(), loan);
   return loan;
+}
+
+// Apart from now_ns(): where leases come thick and fast, this is not called.
+[[gnu::noinline]] std::uint64_t Pool::read_clock() {
+  const std::uint32_t reads = clock_reads_.load(std::memory_order_relaxed) + 1;
+  clock_reads_.store(reads, std::memory_order_relaxed);  // a few that are lost do not matter
+  if (reads == kManyReads && ticking_) wake_keeper();
+  return coarse_ns();
 }
 
 // Whether a caller that has just come may take an idle connection here: not past a waiter of its

@@ -75,7 +75,7 @@ bool is_connected_to(int descriptor, const ServerAddress& server, Failure* failu
 }
 
 Shell find_shell(const SessionBlob& blob, const Dsn& dsn, SpareShells& spares, Failure* failure) {
-  std::optional<Shell> spare = spares.take(blob.session.address);
+  std::optional<Shell> spare = spares.take(blob.session);
   if (spare && retell_shell(*spare, blob)) return std::move(*spare);
   return make_shell(dsn, blob, failure);
 }

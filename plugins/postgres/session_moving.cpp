@@ -24,7 +24,7 @@ void Session::leave_shell() {
   drop_notifications();
   hand_out();
   PQsetInstanceData(conn_.get(), &Session::on_event, nullptr);
-  Shell shell = empty_shell(conn_.release(), token_->address, parameters_);
+  Shell shell = empty_shell(conn_.release(), *token_, parameters_);
   if (shell.conn != nullptr) spares_.put(std::move(shell));
 }
 

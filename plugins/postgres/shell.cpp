@@ -222,11 +222,11 @@ bool shake_hands(PGconn* conn) {
 
 }  // namespace
 
-Shell empty_shell(PGconn* conn, const ServerAddress& address, std::vector<std::string> parameters) {
+Shell empty_shell(PGconn* conn, const SessionToken& session, std::vector<std::string> parameters) {
   Shell shell;
   if (!unplug(conn)) return shell;
   shell.conn.reset(conn);
-  shell.address = address;
+  shell.session = session;
   shell.parameters = std::move(parameters);
   return shell;
 }
@@ -258,13 +258,16 @@ Shell make_shell(const Dsn& dsn, const SessionBlob& blob, Failure* failure) {
            "this libpq cannot be told of a session: " + one_line(PQerrorMessage(conn)));
     return {};
   }
-  shell.address = blob.session.address;
+  shell.session = blob.session;
   shell.parameters = blob.parameter_names();
   return shell;
 }
 
 bool retell_shell(Shell& shell, const SessionBlob& blob) {
   PGconn* const conn = shell.conn.get();
+  const bool is_it = shell.session == blob.session && *PQerrorMessage(conn) == '\0' &&
+                     shell.parameters == blob.parameter_names() && believes(conn, blob);
+  if (is_it) return true;
   // A parameter cannot be taken back.
   const bool can_tell =
       std::all_of(shell.parameters.begin(), shell.parameters.end(),
@@ -278,6 +281,7 @@ bool retell_shell(Shell& shell, const SessionBlob& blob) {
   const bool is_empty = PQresultStatus(result) == PGRES_EMPTY_QUERY;
   PQclear(result);
   if (!is_empty || PQisBusy(conn) != 0 || PQgetResult(conn) != nullptr) return false;
+  shell.session = blob.session;
   shell.parameters = blob.parameter_names();
   return believes(conn, blob);
 }

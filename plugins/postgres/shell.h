@@ -8,8 +8,8 @@
 // A new shell has to be libpq's own connection attempt to the server's true address: that is what
 // PQcancel dials, and it is read from nowhere else. The attempt is dropped before a byte was sent.
 // So a new shell costs the server a process that ends at once (and says nothing in its log). Those
-// of sessions that moved away are kept and told anew, which costs it nothing.
-// Threads: one at a time per shell.
+// of sessions that moved away are kept and told anew, which costs it nothing, and nobody anything
+// if it is that very session which comes back unchanged. Threads: one at a time per shell.
 #pragma once
 
 #include <libpq-fe.h>
@@ -31,21 +31,21 @@ struct FinishShell {
 
 struct Shell {
   std::unique_ptr<PGconn, FinishShell> conn;  // its descriptor leads nowhere
-  ServerAddress address;                      // that it dialled
+  SessionToken session;                       // what it was told last; it dialled that address
   std::vector<std::string> parameters;        // names that it has a value of
 };
 
 /// A shell out of a connection whose session goes on elsewhere. Closes this process's descriptor of
 /// it. Without a `conn` if there is no descriptor left to put in its place.
-[[nodiscard]] Shell empty_shell(PGconn* conn, const ServerAddress& address,
+[[nodiscard]] Shell empty_shell(PGconn* conn, const SessionToken& session,
                                 std::vector<std::string> parameters);
 
 /// A new shell that is `blob`'s session already. Without a `conn`: *failure says why. Does not wait
 /// for the server, but it has to take connections.
 [[nodiscard]] Shell make_shell(const Dsn& dsn, const SessionBlob& blob, Failure* failure);
 
-/// Tells `shell` that it is `blob`'s session. False: it cannot be, and is of no more use.
-/// REQUIRES: it is idle, in libpq's ordinary modes, and of the same address.
+/// Tells `shell` that it is `blob`'s session, unless it is already. False: it cannot be, and is of
+/// no more use. REQUIRES: it is idle, in libpq's ordinary modes, and of the same address.
 [[nodiscard]] bool retell_shell(Shell& shell, const SessionBlob& blob);
 
 /// Puts the session's socket in the place of that of `conn`, a shell's. On success `descriptor` is

@@ -5,11 +5,16 @@
 
 namespace weir::postgres {
 
-std::optional<Shell> SpareShells::take(const ServerAddress& address) {
+std::optional<Shell> SpareShells::take(const SessionToken& session) {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return std::nullopt;
-  const auto found = std::find_if(shells_.rbegin(), shells_.rend(),
-                                  [&](const Shell& shell) { return shell.address == address; });
+  auto found = std::find_if(shells_.rbegin(), shells_.rend(),
+                            [&](const Shell& shell) { return shell.session == session; });
+  if (found == shells_.rend()) {
+    found = std::find_if(shells_.rbegin(), shells_.rend(), [&](const Shell& shell) {
+      return shell.session.address == session.address;
+    });
+  }
   if (found == shells_.rend()) return std::nullopt;
   std::optional<Shell> taken(std::move(*found));
   shells_.erase(std::next(found).base());

@@ -19,8 +19,9 @@ class SpareShells {
   /// A worker has few connections; what a burst leaves behind goes. About 40 kB each.
   static constexpr std::size_t kMost = 16;
 
-  /// The one that was put in last of those that dialled `address`.
-  [[nodiscard]] std::optional<Shell> take(const ServerAddress& address);
+  /// The one that `session` left here, else the one that was put in last of those that dialled its
+  /// address.
+  [[nodiscard]] std::optional<Shell> take(const SessionToken& session);
   /// Keeps `shell`, or finishes it if there are enough.
   void put(Shell shell);
 

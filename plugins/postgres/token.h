@@ -37,6 +37,7 @@ struct SessionToken {
   std::uint64_t connected_ns = 0;
   ServerAddress address;
 
+  [[nodiscard]] bool operator==(const SessionToken& other) const = default;
   [[nodiscard]] weir_token_t to_bytes() const;
   /// nullopt: not a token that this version of the driver wrote.
   static std::optional<SessionToken> from_bytes(const weir_token_t& bytes);
