@@ -48,7 +48,7 @@ TEST_F(DeadSender, IsSettledAsAnOrphanOnceItsRowIsAnothers) {
   send();
   connection_.close_ours();
   s_.die();
-  Word& row = world_.segment().workers()[WorkerId(used_.idx(), used_.gen()).row].word;
+  Word& row = world_.segment().workers()[used_.idx()].word;
   row.store(WorkerWord(WorkerState::kFree, used_.gen()).raw());  // a reaper that missed the word
   (void)reap_now();
   EXPECT_EQ(word(place_).state(), PlaceState::kParked);

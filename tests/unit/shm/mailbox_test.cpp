@@ -46,10 +46,10 @@ RC_GTEST_PROP(Letters, SayAfterTheWireWhatTheySaidBefore, ()) {
   letter.occ = *rc::gen::arbitrary<std::uint32_t>();
   letter.fingerprint = *rc::gen::arbitrary<std::uint64_t>();
   letter.began_ns = *rc::gen::arbitrary<std::uint64_t>();
-  letter.session.driver =
-      *rc::gen::container<std::string>(*rc::gen::inRange(0, 16), rc::gen::inRange<char>('a', 'z'));
-  letter.session.blob =
-      *rc::gen::container<std::string>(*rc::gen::inRange(0, 4097), rc::gen::arbitrary<char>());
+  letter.session.driver = *rc::gen::container<std::string>(*rc::gen::inRange<std::size_t>(0, 16),
+                                                           rc::gen::inRange<char>('a', 'z'));
+  letter.session.blob = *rc::gen::container<std::string>(*rc::gen::inRange<std::size_t>(0, 4097),
+                                                         rc::gen::arbitrary<char>());
   const std::optional<Letter> read = decode(encode(letter));
   RC_ASSERT(read.has_value());
   RC_ASSERT(are_same(*read, letter));
