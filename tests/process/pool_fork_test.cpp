@@ -337,7 +337,7 @@ TEST_F(PoolFork, AChildOfAnyKindSeesWhoDiesAndWhoOnlyStandsStill) {
       while (true) pause();
     });
     ASSERT_TRUE(holding.await(1)) << name;
-    WorkerProcess child([&]() -> int {
+    WorkerProcess child([&, &leave = leave]() -> int {
       leave();
       require(acquire(pool(), 200ms).code == "timeout", "taken from one who stands still");
       refused.add();
