@@ -43,7 +43,7 @@ bool Pool::may_make_room(const LineView& view) const {
 // Places that a goodbye is about to free. Not one whose worker stands still, nor one that is being
 // closed in the middle of something: others must not wait for these.
 std::uint32_t Pool::closing_soon() const {
-  const std::uint64_t now = coarse_ns();
+  const std::uint64_t now = now_ns();
   std::uint32_t closing = 0;
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     const PlaceWord word(cell(place).load(std::memory_order_relaxed));

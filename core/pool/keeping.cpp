@@ -1,6 +1,7 @@
 // What the keeper does for one pool: operations nobody waits for, what dead workers left, and what
 // is due by clock.
 #include <algorithm>
+#include <utility>
 
 #include "pool/fork_gate.h"
 #include "pool/pool.h"
@@ -12,8 +13,9 @@ namespace {
 
 constexpr std::uint64_t kMillisecond = 1'000'000;
 constexpr std::uint64_t kSecond = 1'000 * kMillisecond;
-// Reads of a clock within 20 ms: 100,000 leases a second.
-constexpr std::uint64_t kManyReadsWithinNs = 20 * kMillisecond;
+// Leases and releases in a second that are worth a tick, and how long it goes on after that second.
+constexpr std::uint64_t kManySteps = 200'000;
+constexpr std::uint64_t kTicksForNs = 10 * kSecond;
 // How soon a dead worker's session is asked about again: a server needs a median of 5.6 ms to
 // notice.
 constexpr std::uint64_t kFirstPauseNs = 1 * kMillisecond;
@@ -32,7 +34,7 @@ Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
 void Pool::wake_keeper() const { shm::ring(parts_.segment, self().row); }
 
 std::uint64_t Pool::keep(std::uint64_t now_ns) {
-  const bool ticks = ticking_ && is_tick_worth_it(now_ns);
+  const bool ticks = ticking_ && now_ns < ticks_until_ns_;
   tick_ns_.store(ticks ? now_ns : 0, std::memory_order_relaxed);
   step_jobs(now_ns);
   settle_lingering_places(now_ns);
@@ -41,6 +43,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   retire_excess(now_ns >= next_second_ns_);
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
+    see_whether_to_tick(now_ns);
     tick_second(now_ns);
     if (!is_valid()) close_unowned();
     step_jobs(now_ns);  // what these began
@@ -58,19 +61,15 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   return next_ns;
 }
 
-// A tick costs a wake of the keeper, some 20 us of processor time; a read of the coarse clock 5 ns,
-// and a lease reads it twice. So it is for who lends some hundred thousand times a second, and for
-// a second at a time.
-bool Pool::is_tick_worth_it(std::uint64_t now_ns) {
-  if (now_ns < ticks_until_ns_) return true;
-  const bool has_just_ended = tick_ns_.load(std::memory_order_relaxed) != 0;
-  const bool many = clock_reads_.load(std::memory_order_relaxed) >= kManyReads;
-  if (!has_just_ended && !many) return false;
-  const bool often = many && now_ns - counted_from_ns_ < kManyReadsWithinNs;
-  if (often) ticks_until_ns_ = now_ns + kSecond;
-  counted_from_ns_ = now_ns;
-  clock_reads_.store(0, std::memory_order_relaxed);
-  return often;
+// Once a second. A tick costs a wake of the keeper, some 20 us of processor time; a lease that
+// finds none reads the coarse clock, and so does its release: 10 ns together. So it is for those
+// who lend some hundred thousand times a second.
+void Pool::see_whether_to_tick(std::uint64_t now_ns) {
+  std::uint64_t steps = 0;
+  for (const Slot& slot : slots_.all()) steps += slot.serial.load(std::memory_order_relaxed);
+  if (steps - std::exchange(steps_before_, steps) >= kManySteps) {
+    ticks_until_ns_ = now_ns + kTicksForNs;
+  }
 }
 
 void Pool::add_poll_targets(std::vector<PollTarget>& targets) {

@@ -140,14 +140,6 @@ Loan Pool::lend(PlaceIndex place, std::string_view label) {
   return loan;
 }
 
-// Apart from now_ns(): where leases come thick and fast, this is not called.
-[[gnu::noinline]] std::uint64_t Pool::read_clock() {
-  const std::uint32_t reads = clock_reads_.load(std::memory_order_relaxed) + 1;
-  clock_reads_.store(reads, std::memory_order_relaxed);  // a few that are lost do not matter
-  if (reads == kManyReads && ticking_) wake_keeper();
-  return coarse_ns();
-}
-
 // Whether a caller that has just come may take an idle connection here: not past a waiter of its
 // own worker, nor past one elsewhere whom this worker owes room, once they have waited long enough.
 bool Pool::may_pass_the_line() {

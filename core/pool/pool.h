@@ -174,14 +174,10 @@ class Pool {
   PlaceIndex take_any_idle();
   // The time for since-when and expiry: the keeper's tick while there is one, at most kTickNs old;
   // else the coarse clock.
-  [[nodiscard]] std::uint64_t now_ns() {
+  [[nodiscard]] std::uint64_t now_ns() const {
     const std::uint64_t tick_ns = tick_ns_.load(std::memory_order_relaxed);
-    return tick_ns != 0 ? tick_ns : read_clock();
+    return tick_ns != 0 ? tick_ns : coarse_ns();
   }
-  // After so many the keeper looks whether they are worth a tick.
-  static constexpr std::uint32_t kManyReads = 4096;
-  std::uint64_t read_clock();
-  bool is_tick_worth_it(std::uint64_t now_ns);
   // For the fast path instead of an optional, which is written in halves and read back whole: the
   // processor waits for that.
   static constexpr PlaceIndex kNoPlace = shm::kNone;
@@ -330,6 +326,7 @@ class Pool {
   static void copy_token(const std::string& bytes, weir_token_t& token);
   [[nodiscard]] policy::PoolView view(std::uint64_t now_ns) const;
   void tick_second(std::uint64_t now_ns);
+  void see_whether_to_tick(std::uint64_t now_ns);
   void decide_breaker(const policy::PoolView& view);
   void expire_idle(const policy::PoolView& view, std::uint64_t now_ns);
   void fill_warm(const policy::PoolView& view, std::uint64_t now_ns);
@@ -369,11 +366,10 @@ class Pool {
   static constexpr std::uint32_t kRetiring = 4;     // some of ours are more than a limit allows
   // Read by every lease and release, and written seldom: apart from what is written often.
   alignas(64) std::atomic<std::uint32_t> attention_{0};
-  std::atomic<std::uint64_t> tick_ns_{0};                  // 0: nobody refreshes it, read a clock
-  alignas(64) std::atomic<std::uint32_t> clock_reads_{0};  // since counted_from_ns_, about
-  alignas(64) std::atomic<std::uint32_t> inside_{0};       // callers in acquire() or release()
-  std::atomic<bool> asking_{false};                        // a job of kind kConfirm exists
-  std::atomic<bool> close_next_{false};                    // the next one given back is in excess
+  std::atomic<std::uint64_t> tick_ns_{0};             // 0: nobody refreshes it, read a clock
+  alignas(64) std::atomic<std::uint32_t> inside_{0};  // callers in acquire() or release()
+  std::atomic<bool> asking_{false};                   // a job of kind kConfirm exists
+  std::atomic<bool> close_next_{false};               // the next one given back is in excess
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
   std::atomic<std::uint64_t> owed_from_ns_{0};    // before then nobody in line is, as last looked
   std::atomic<bool> moves_;                       // connections of ours can move to other workers
@@ -384,7 +380,7 @@ class Pool {
   std::function<void()> keep_once_;
   // The keeper's own.
   std::uint64_t ticks_until_ns_ = 0;
-  std::uint64_t counted_from_ns_ = 0;
+  std::uint64_t steps_before_ = 0;  // leases and releases until the last look at how many they are
   std::vector<Lingering> lingering_;
   std::vector<std::uint64_t> reported_leases_;  // per place: the lease a leak was reported for
   std::vector<std::uint64_t> unowned_;          // fenced, per place: serial + 1 when last seen so

@@ -9,7 +9,6 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -48,12 +47,8 @@ class WeirPools {
     options.config_text = config.c_str();
     weir_error_t error = WEIR_ERROR_INIT;
     if (weir_open(&options, &runtime_, &error) != WEIR_OK) throw std::runtime_error(error.message);
-    user_ = std::jthread([this](const std::stop_token& stop) { stay_in_use(stop); });
   }
-  ~WeirPools() {
-    user_ = {};
-    weir_close(runtime_, nullptr);
-  }
+  ~WeirPools() { weir_close(runtime_, nullptr); }
   WeirPools(const WeirPools&) = delete;
   WeirPools& operator=(const WeirPools&) = delete;
 
@@ -69,24 +64,9 @@ class WeirPools {
  private:
   static std::string name(unsigned size) { return "of" + std::to_string(size); }
 
-  // A pool that nobody used for a second has no tick (docs/performance.md); the pools measured here
-  // are in use, also while it is another variant's turn.
-  void stay_in_use(const std::stop_token& stop) const {
-    while (!stop.stop_requested()) {
-      for (const unsigned size : kConnections) {
-        weir_lease_t lease;
-        if (weir_try_acquire(pool(size), nullptr, &lease, nullptr) == WEIR_OK) {
-          weir_release(&lease, nullptr);
-        }
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    }
-  }
-
   test::PostgresServer server_;
   test::TempFolder folder_;
   weir_runtime_t* runtime_ = nullptr;
-  std::jthread user_;
 };
 
 [[noreturn]] void give_up(const weir_error_t& error) {
