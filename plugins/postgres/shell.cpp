@@ -40,10 +40,15 @@ void put_message(std::string& bytes, char type, std::string_view content) {
   bytes += content;
 }
 
-/// ParameterStatus of each parameter, and BackendKeyData.
-void put_session(std::string& bytes, const SessionBlob& blob) {
-  for (const auto& [name, value] : blob.parameters) {
-    put_message(bytes, 'S', name + '\0' + value + '\0');
+bool knows(const PGconn* conn, const Parameter& told) {
+  const char* const value = PQparameterStatus(conn, told.name.c_str());
+  return value != nullptr && told.value == value;
+}
+
+/// ParameterStatus of each parameter that `conn` does not know, and BackendKeyData.
+void put_session(std::string& bytes, const PGconn* conn, const SessionBlob& blob) {
+  for (const Parameter& told : blob.parameters) {
+    if (!knows(conn, told)) put_message(bytes, 'S', told.name + '\0' + told.value + '\0');
   }
   std::string key;
   put_number(key, static_cast<std::uint32_t>(blob.session.pid));
@@ -52,20 +57,20 @@ void put_session(std::string& bytes, const SessionBlob& blob) {
 }
 
 /// The answer to a startup packet.
-std::string greeting(const SessionBlob& blob) {
+std::string greeting(const PGconn* conn, const SessionBlob& blob) {
   std::string bytes;
   std::string authenticated;
   put_number(authenticated, 0);
   put_message(bytes, 'R', authenticated);
-  put_session(bytes, blob);
+  put_session(bytes, conn, blob);
   put_message(bytes, 'Z', "I");
   return bytes;
 }
 
 /// The answer to an empty statement, with news before it: libpq takes them at any time.
-std::string retelling(const SessionBlob& blob) {
+std::string retelling(const PGconn* conn, const SessionBlob& blob) {
   std::string bytes;
-  put_session(bytes, blob);
+  put_session(bytes, conn, blob);
   put_message(bytes, 'I', {});
   put_message(bytes, 'Z', "I");
   return bytes;
@@ -75,10 +80,8 @@ std::string retelling(const SessionBlob& blob) {
 bool believes(const PGconn* conn, const SessionBlob& blob) {
   return PQstatus(conn) == CONNECTION_OK && PQtransactionStatus(conn) == PQTRANS_IDLE &&
          PQpipelineStatus(conn) == PQ_PIPELINE_OFF && PQbackendPID(conn) == blob.session.pid &&
-         std::all_of(blob.parameters.begin(), blob.parameters.end(), [&](const Parameter& told) {
-           const char* const value = PQparameterStatus(conn, told.name.c_str());
-           return value != nullptr && told.value == value;
-         });
+         std::all_of(blob.parameters.begin(), blob.parameters.end(),
+                     [&](const Parameter& told) { return knows(conn, told); });
 }
 
 /// The server's end of a socket pair, whose other end has taken the place of a PGconn's descriptor.
@@ -249,7 +252,7 @@ Shell make_shell(const Dsn& dsn, const SessionBlob& blob, Failure* failure) {
     return {};
   }
   Prompter prompter;
-  if (!prompter.sit_down_before(conn) || !prompter.say(greeting(blob))) {
+  if (!prompter.sit_down_before(conn) || !prompter.say(greeting(conn, blob))) {
     *failure = system_failure(WEIR_SYSTEM_ERROR, "import: a socket pair", errno);
     return {};
   }
@@ -274,7 +277,7 @@ bool retell_shell(Shell& shell, const SessionBlob& blob) {
                   [&](const std::string& name) { return blob.parameter(name) != nullptr; });
   if (!can_tell || PQstatus(conn) != CONNECTION_OK) return false;
   Prompter prompter;
-  if (!prompter.sit_down_before(conn) || !prompter.say(retelling(blob))) return false;
+  if (!prompter.sit_down_before(conn) || !prompter.say(retelling(conn, blob))) return false;
   // libpq takes a key only while a statement runs; the prompter has answered it already.
   if (PQsendQuery(conn, "") == 0 || PQconsumeInput(conn) == 0 || PQisBusy(conn) != 0) return false;
   PGresult* const result = PQgetResult(conn);

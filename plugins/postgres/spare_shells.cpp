@@ -8,16 +8,16 @@ namespace weir::postgres {
 std::optional<Shell> SpareShells::take(const SessionToken& session) {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return std::nullopt;
-  auto found = std::find_if(shells_.rbegin(), shells_.rend(),
+  auto found = std::find_if(shells_.begin(), shells_.end(),
                             [&](const Shell& shell) { return shell.session == session; });
-  if (found == shells_.rend()) {
-    found = std::find_if(shells_.rbegin(), shells_.rend(), [&](const Shell& shell) {
+  if (found == shells_.end()) {
+    found = std::find_if(shells_.begin(), shells_.end(), [&](const Shell& shell) {
       return shell.session.address == session.address;
     });
   }
-  if (found == shells_.rend()) return std::nullopt;
+  if (found == shells_.end()) return std::nullopt;
   std::optional<Shell> taken(std::move(*found));
-  shells_.erase(std::next(found).base());
+  shells_.erase(found);
   return taken;
 }
 

@@ -19,8 +19,8 @@ class SpareShells {
   /// A worker has few connections; what a burst leaves behind goes. About 40 kB each.
   static constexpr std::size_t kMost = 16;
 
-  /// The one that `session` left here, else the one that was put in last of those that dialled its
-  /// address.
+  /// The one that `session` left here, else of those that dialled its address the one that has been
+  /// here for longest: its session is the least likely to come back soon.
   [[nodiscard]] std::optional<Shell> take(const SessionToken& session);
   /// Keeps `shell`, or finishes it if there are enough.
   void put(Shell shell);

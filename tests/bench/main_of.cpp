@@ -7,6 +7,9 @@
 #include <fstream>
 #include <iostream>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "bench/report.h"
 #include "support/interrupt.h"
@@ -23,11 +26,26 @@ void keep_cases(Plan& plan, const std::string& text) {
   if (plan.cases.empty()) throw std::runtime_error("no case has \"" + text + "\" in its name");
 }
 
-/// Keeps the variants whose names contain `text`.
-void keep_variants(Plan& plan, const std::string& text) {
+/// Whether `text` means the variant `name` of `all`: that of this very name if there is one, else
+/// all that contain it.
+bool is_meant(const std::string& text, const std::string& name, const std::vector<Variant>& all) {
+  const bool is_whole_name =
+      std::any_of(all.begin(), all.end(), [&](const Variant& each) { return each.name == text; });
+  return is_whole_name ? name == text : name.find(text) != std::string::npos;
+}
+
+/// Keeps the variants that one of `texts` means; all if there is none.
+void keep_variants(Plan& plan, const std::vector<std::string>& texts) {
+  if (texts.empty()) return;
   for (Case& one : plan.cases) {
-    std::erase_if(one.variants,
-                  [&](const Variant& each) { return each.name.find(text) == std::string::npos; });
+    std::vector<Variant> kept;
+    for (const Variant& each : one.variants) {
+      const bool any = std::any_of(texts.begin(), texts.end(), [&](const std::string& text) {
+        return is_meant(text, each.name, one.variants);
+      });
+      if (any) kept.push_back(each);
+    }
+    one.variants = std::move(kept);
   }
 }
 
@@ -44,7 +62,8 @@ int main_of(int argc, char** argv, const Defaults& defaults,
   report.name = defaults.name;
   report.rounds = defaults.rounds;
   double seconds = defaults.seconds;
-  std::string json_file, only_case, only_variant;
+  std::string json_file, only_case;
+  std::vector<std::string> only_variants;
   CLI::App app(defaults.about, "scripts/bench " + defaults.name);
   app.option_defaults()->always_capture_default();
   app.add_option("--rounds", report.rounds, "every variant is measured once in each")
@@ -53,7 +72,8 @@ int main_of(int argc, char** argv, const Defaults& defaults,
       ->check(CLI::Range(0.001, 600.0));
   app.add_option("--json", json_file, "write the figures to this file, too");
   app.add_option("--case", only_case, "only cases with this text in their names");
-  app.add_option("--variant", only_variant, "only variants with this text in their names");
+  app.add_option("--variant", only_variants,
+                 "only the variant of this name, else those with this text in it; several times");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -66,7 +86,7 @@ int main_of(int argc, char** argv, const Defaults& defaults,
       Plan plan = make_plan(
           {report.rounds, std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9))});
       keep_cases(plan, only_case);
-      keep_variants(plan, only_variant);
+      keep_variants(plan, only_variants);
       const Sheet sheet = run_rounds(plan, report.rounds, std::cerr);
       report.rows = sheet.rows();
       report.ratios = ratios_of(plan, sheet);

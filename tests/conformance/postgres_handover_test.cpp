@@ -160,13 +160,13 @@ TEST_P(PostgresHandover, ComesBackIntoTheShellThatItLeft) {
   Connection first = connect_to(here, WEIR_RESET_TRANSACTION);
   Connection second = connect_to(here, WEIR_RESET_TRANSACTION);
   const PGconn* const left = pg(first);
-  first = moved(std::move(first), there, WEIR_RESET_TRANSACTION);
   second = moved(std::move(second), there, WEIR_RESET_TRANSACTION);
+  first = moved(std::move(first), there, WEIR_RESET_TRANSACTION);
   for (const char* const zone : {"", "Asia/Kolkata"}) {
     if (*zone != 0) ask(first, std::string("SET TimeZone = '") + zone + "'");
     const auto before = sights(pg(first));
     first = moved(std::move(first), here, WEIR_RESET_TRANSACTION);
-    EXPECT_EQ(pg(first), left) << "not into the one that was left last";
+    EXPECT_EQ(pg(first), left) << "not into the one that was left first";
     EXPECT_EQ(sights(pg(first)), before) << "also where the session changed meanwhile: " << zone;
     EXPECT_EQ(ask(first, "SELECT pg_backend_pid()"), std::to_string(PQbackendPID(pg(first))));
     first = moved(std::move(first), there, WEIR_RESET_TRANSACTION);
