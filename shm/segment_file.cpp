@@ -121,7 +121,7 @@ Look look_at(int fd, const std::string& path) {
     std::uint32_t ready, poisoned;
   } state{};
   static_assert(offsetof(Header, poisoned) == offsetof(Header, ready) + 4);
-  if (pread(fd, &state, sizeof state, offsetof(Header, ready)) != sizeof state ||
+  if (pread(fd, &state, sizeof state, offsetof(Header, ready)) != ssize_t{sizeof state} ||
       state.ready != 1) {
     return refuse(Verdict::kRebuildable, Code::kShmCorrupt, path, "never finished");
   }
@@ -200,9 +200,9 @@ Status create(const std::string& path, const Geometry& geometry) {
   }
   const std::uint32_t crc = crc_of(facts);
   const std::uint32_t ready = 1;
-  if (pwrite(fd.get(), &facts, sizeof facts, 0) != sizeof facts ||
-      pwrite(fd.get(), &crc, sizeof crc, offsetof(Header, crc)) != sizeof crc ||
-      pwrite(fd.get(), &ready, sizeof ready, offsetof(Header, ready)) != sizeof ready) {
+  if (pwrite(fd.get(), &facts, sizeof facts, 0) != ssize_t{sizeof facts} ||
+      pwrite(fd.get(), &crc, sizeof crc, offsetof(Header, crc)) != ssize_t{sizeof crc} ||
+      pwrite(fd.get(), &ready, sizeof ready, offsetof(Header, ready)) != ssize_t{sizeof ready}) {
     return give_up("write", errno);
   }
   // One step, not link and unlink: a creator killed between the two would leave a segment with two

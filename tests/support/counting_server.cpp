@@ -107,7 +107,7 @@ class Judge {
       if (session.ends_ns != 0) continue;
       Name name;
       const ssize_t got = recv(session.fd, &name, sizeof name, 0);
-      if (got == sizeof name) {
+      if (got == ssize_t{sizeof name}) {
         session.name = name;
         const char welcome = 'w';
         send(session.fd, &welcome, 1, MSG_NOSIGNAL);
@@ -138,7 +138,7 @@ class Judge {
       Name name;
       const ssize_t got = recv(fd, &name, sizeof name, 0);
       if (got < 0 && errno == EAGAIN) return false;
-      if (got == sizeof name) {
+      if (got == ssize_t{sizeof name}) {
         // Whoever asked did so after the client's death: its connect stands in the queue before.
         accept_sessions();
         read_sessions();
@@ -166,7 +166,8 @@ class Judge {
 // Sends `name` and reads the one byte that answers it; 0 if the server hung up.
 char say(int fd, Name name) {
   char answer = 0;
-  if (send(fd, &name, sizeof name, MSG_NOSIGNAL) != sizeof name || recv(fd, &answer, 1, 0) != 1) {
+  if (send(fd, &name, sizeof name, MSG_NOSIGNAL) != ssize_t{sizeof name} ||
+      recv(fd, &answer, 1, 0) != 1) {
     return 0;
   }
   return answer;
