@@ -123,6 +123,7 @@ void Pool::serve(PlaceIndex place) {
     }
     if (may_make_room(view)) {
       book_.add(shm::Counter::kHandedOn);
+      parts_.log.debug("handed_on", {{"pool", config_.name}, {"place", place}});
       start_closing(place, PlaceState::kUsed);
       return;
     }

@@ -174,6 +174,9 @@ std::optional<shm::PlaceIndex> Pool::attach(shm::Arrival&& arrival) {
   const std::uint64_t opened_ns =
       std::min(now_ns, ref().info(place).opened_ns.load(std::memory_order_relaxed));
   settle_in(place, opened_ns);
+  parts_.log.debug(
+      "handed_live",
+      {{"pool", config_.name}, {"place", place}, {"us", (now_ns - arrival.began_ns) / 1000}});
   return place;
 }
 

@@ -74,6 +74,9 @@ TEST_F(PoolMoving, ASessionStaysTheSameHoweverOftenItMoves) {
   EXPECT_EQ(stats.handed_live, 59u) << "there and back, but for the first";
   EXPECT_EQ(stats.handover_failures, 0u);
   EXPECT_EQ(stats.handed_on, 0u);
+  const std::vector<std::string> moves = weir.log_of("handed_live");
+  ASSERT_FALSE(moves.empty());
+  EXPECT_THAT(moves[0], testing::ContainsRegex("pool=main place=0 us=[0-9]+"));
   EXPECT_EQ(world_->pool().places[0].session_leases, 60u) << "counted on where it goes";
 }
 
