@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,19 +52,23 @@ bool fail(Failure* failure, std::int32_t code, const std::string& what) {
   return false;
 }
 
+/// Every argument begins with its struct_size; no more of it need be there. 0: there is none.
+std::uint32_t size_of(const void* argument) {
+  std::uint32_t size = 0;
+  if (argument != nullptr) std::memcpy(&size, argument, sizeof size);
+  return size;
+}
+
 /// The argument as the operation's struct; null if it is missing or shorter than the ABI's first
 /// version of it.
 template <typename T>
 T* argument_as(void* argument) {
-  auto* const typed = static_cast<T*>(argument);
-  return typed != nullptr && typed->struct_size >= sizeof(T) ? typed : nullptr;
+  return size_of(argument) >= sizeof(T) ? static_cast<T*>(argument) : nullptr;
 }
 
 /// A host of ABI 1.0 gives the struct up to and without client_check_ms.
 bool is_limits(const void* argument) {
-  const auto* const limits = static_cast<const weir_server_limits_t*>(argument);
-  return limits != nullptr &&
-         limits->struct_size >= offsetof(weir_server_limits_t, client_check_ms);
+  return size_of(argument) >= offsetof(weir_server_limits_t, client_check_ms);
 }
 
 bool refuse_argument(Failure* failure, const char* what) {
