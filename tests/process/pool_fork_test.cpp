@@ -82,6 +82,10 @@ class PoolFork : public PoolOnPostgres {
 };
 
 TEST_F(PoolFork, SixteenChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHolds) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the address sanitizer's allocator has a lock that fork() does not take: a child "
+                  "of so busy a process may wait for it for ever, in a thread that begins";
+#endif
   open("max = 8\nmin = 2\nvalidate_after = \"0s\"\npermit_quantum = \"10ms\"");
   Got busy = acquire(pool(), kPatience, "parent");
   Got quiet = acquire(pool());
