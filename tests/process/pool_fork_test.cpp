@@ -66,6 +66,14 @@ int live(weir_pool_t* pool) {
   return child;
 }
 
+// The address sanitizer's allocator has a lock that fork() does not take: a child of a process
+// whose threads allocate may wait for it for ever.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int kBusyThreads = 0;
+#else
+constexpr int kBusyThreads = 4;
+#endif
+
 class PoolFork : public PoolOnPostgres {
  protected:
   static void SetUpTestSuite() {
@@ -82,10 +90,6 @@ class PoolFork : public PoolOnPostgres {
 };
 
 TEST_F(PoolFork, SixteenChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHolds) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "the address sanitizer's allocator has a lock that fork() does not take: a child "
-                  "of so busy a process may wait for it for ever, in a thread that begins";
-#endif
   open("max = 8\nmin = 2\nvalidate_after = \"0s\"\npermit_quantum = \"10ms\"");
   Got busy = acquire(pool(), kPatience, "parent");
   Got quiet = acquire(pool());
@@ -97,7 +101,7 @@ TEST_F(PoolFork, SixteenChildrenOfAPreloadingParentNeitherUseNorDisturbWhatItHol
   std::atomic<bool> stop{false};
   std::atomic<int> failed{0};
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  for (int t = 0; t < kBusyThreads; ++t) {
     threads.emplace_back([&, t] {
       while (!stop) {
         Got got = acquire(pool());

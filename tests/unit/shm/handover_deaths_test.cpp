@@ -71,13 +71,11 @@ TEST_F(Handover, ToAReceiverThatDiesBetweenSendingAndParkingIsSettledByTheSender
   const PlaceIndex place = used_by(s_);
   (void)enter(r_);
   SocketPair connection;
-  std::optional<Giving> giving = claim(place);
-  ASSERT_TRUE(giving && giving->begin());
-  ASSERT_EQ(giving->send(s_.inbox->mailbox(), kSession, connection.ours()), Sent::kSent);
+  Giving giving = send_on(place, connection);
   r_.die();
   (void)reap_now();
   EXPECT_EQ(word(place).state(), PlaceState::kGiving);
-  giving->park(connection.ours());
+  giving.park(connection.ours());
   EXPECT_EQ(word(place).state(), PlaceState::kLingering);
 }
 

@@ -40,12 +40,10 @@ TEST_F(Handover, LeavesTheSenderNoCopyBeforeThePlaceIsParked) {
   const PlaceIndex place = used_by(s_);
   (void)enter(r_);
   SocketPair connection;
-  std::optional<Giving> giving = claim(place);
-  ASSERT_TRUE(giving && giving->begin());
+  Giving giving = send_on(place, connection);
   EXPECT_TRUE(word(place).is_given_by(s_.id()));
-  ASSERT_EQ(giving->send(s_.inbox->mailbox(), kSession, connection.ours()), Sent::kSent);
   const int number = connection.ours();
-  giving->park(number);
+  giving.park(number);
   struct stat st {
   }, null{};
   ASSERT_EQ(fstat(number, &st), 0) << "the number stays the client library's";

@@ -53,13 +53,16 @@ class Handover : public ::testing::Test {
     const LineView view = look_at_line(pool_, s_.id());
     return view.oldest ? Giving::claim(pool_, s_.id(), place, *view.oldest) : std::nullopt;
   }
+  // The giving side up to where R has it as well.
+  Giving send_on(PlaceIndex place, const test::SocketPair& connection) {
+    std::optional<Giving> giving = claim(place);
+    WEIR_CHECK(giving && giving->begin());
+    WEIR_CHECK(giving->send(s_.inbox->mailbox(), kSession, connection.ours()) == Sent::kSent);
+    return std::move(*giving);
+  }
   // All of the giving side.
   void give(PlaceIndex place, test::SocketPair& connection) {
-    std::optional<Giving> giving = claim(place);
-    ASSERT_TRUE(giving);
-    ASSERT_TRUE(giving->begin());
-    ASSERT_EQ(giving->send(s_.inbox->mailbox(), kSession, connection.ours()), Sent::kSent);
-    giving->park(connection.ours());
+    send_on(place, connection).park(connection.ours());
     connection.close_ours();  // the driver's object is abandoned
   }
   [[nodiscard]] PlaceWord word(PlaceIndex place) const { return test::place_word(pool_, place); }
