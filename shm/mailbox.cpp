@@ -19,7 +19,7 @@
 namespace weir::shm {
 namespace {
 
-constexpr std::uint32_t kLetterMagic = 0x31304c57;  // "WL01"
+constexpr std::uint32_t kLetterMagic = 0x32304c57;  // "WL02": another layout, another number
 constexpr std::size_t kDriverBytes = 16;
 
 // What a letter begins with; the blob follows. The machine's byte order: it never leaves it.
