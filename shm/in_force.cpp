@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "shm/control.h"
 #include "shm/excess.h"
 #include "shm/file_locks.h"
 #include "shm/words.h"
@@ -141,7 +142,7 @@ unsigned finish_resizes(const Segment& segment) {
 
 void tell_of_resize(const Segment& segment) {
   for (PoolRow& row : segment.pools()) {
-    if (row.declared.load() != 0) row.demand.store(1);
+    if (row.declared.load() != 0) set_demanded(row);
   }
   const std::span<WorkerRow> rows = segment.workers();
   for (std::uint32_t i = 0; i < rows.size(); ++i) {

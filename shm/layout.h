@@ -23,8 +23,8 @@
 namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
-inline constexpr std::uint16_t kAbiMajor = 2;
-inline constexpr std::uint16_t kAbiMinor = 4;
+inline constexpr std::uint16_t kAbiMajor = 3;
+inline constexpr std::uint16_t kAbiMinor = 0;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -124,7 +124,7 @@ struct alignas(64) WaiterRow {
   Word since_ns;
   Word deadline_ns;
   Word32 futex;             // 1 when there is something to look at
-  Word32 pool_quota_class;  // pool:12 | quota:12 (0xfff: none) | class:7 | local only:1
+  Word32 pool_quota_class;  // pool:12 | quota:12 (0xfff: none) | class:6 | rings:1 | local only:1
   Text<16> label;
   Word reserved;
 };
@@ -149,8 +149,8 @@ static_assert(sizeof(QuotaRow) == 256);
 
 inline constexpr std::size_t kMaxHandshakes = 16;
 
-/// One pool: an array of places. 1 KiB.
-struct alignas(1024) PoolRow {
+/// One pool: an array of places. 2 KiB.
+struct alignas(2048) PoolRow {
   Word32 declared;                        // 1 once the row is filled in; set last
   Word32 quota;                           // kNone: alone on its own places
   Word32 first_place;                     // its places are [first, first + capacity)
@@ -170,7 +170,9 @@ struct alignas(1024) PoolRow {
   Word32 linger_told_ms;  // as linger_used_ms, once the server was told to end what it runs
   Word32 pad_told;
   Word reserved_settings[5];
-  alignas(64) Word32 demand;  // 1: somebody may be waiting; may be stale either way for a moment
+  // What an acquire and a release must not overlook, in the one word that both read (control.h):
+  // waiting:1 | paused:1 | generation:30. `waiting` may be stale either way for a moment.
+  alignas(64) Word32 demand;
   alignas(64) Word ticket;
   alignas(64) Word handshakes[kMaxHandshakes];  // TurnWord
   alignas(64) Word probe;                       // TurnWord: the breaker's single probe
@@ -181,9 +183,13 @@ struct alignas(1024) PoolRow {
   Text<32> policy_name;
   Text<32> policy_hash;
   Text<128> policy_error;
-  Word reserved[19];
+  Word connections_made;  // their numbers: 1, 2, 3 ... in the order in which they were begun
+  Word acquires_popped;   // leases before somebody last read the counters and set them to zero
+  Word32 cut_below;       // sessions of older generations than this are to be cut while lent
+  Word32 pad_cut;
+  Word reserved[144];
 };
-static_assert(sizeof(PoolRow) == 1024);
+static_assert(sizeof(PoolRow) == 2048);
 
 inline constexpr std::size_t kTokenBytes = 320;
 
@@ -203,8 +209,9 @@ struct alignas(64) PlaceInfo {
   Word still_there_ns;         // when the server last said that a lingering session is still there
   Word told_to_end_ns;         // when it took a request to end what a lingering session runs
   Word32 permit;               // a guess: 1 + the permit it took last, of its quota's; 0: none
-  Word32 pad;
-  Word reserved[6];
+  Word32 generation;           // of the pool when its connection was begun
+  Word connection;             // its connection's number; 0: none yet
+  Word reserved[5];
 
   /// At most 320 bytes.
   void store_token(std::string_view bytes) {
@@ -250,9 +257,29 @@ enum class Counter : std::uint32_t {
   kLeaks,
   kHandedLive,        // connections received from another worker
   kHandoverFailures,  // ... that were begun, and did not get there
+  kCancelled,         // acquires that their caller gave up
+  kConnectRefusals,   // acquires that failed because a connect did
+  kRefused,           // acquires that a closed or paused pool refused
+  kUseNs,             // time on loan, by the keepers' samples
+  kDetached,
+  kForks,  // children in which a pool of this worker's found itself
+  kPolicyErrors,
+  kClosedIdle,  // of closes, why: in the order of weir_close_reason
+  kClosedLifetime,
+  kClosedStale,
+  kClosedError,
+  kClosedInvalid,
+  kClosedInvalidated,
+  kClosedResetFailed,
+  kClosedOverflow,
+  kClosedPoolClosed,
+  kClosedInterrupted,
+  kClosedQuotaReclaim,
+  kClosedFork,
+  kClosedCancelled,
 };
-inline constexpr std::size_t kCounters = 20;
-inline constexpr std::size_t kCounterRoom = 24;
+inline constexpr std::size_t kCounters = 40;
+inline constexpr std::size_t kCounterRoom = 64;
 enum class Histogram : std::uint32_t { kWait, kUse, kConnect };
 inline constexpr std::size_t kHistograms = 3;
 inline constexpr std::size_t kHistogramBuckets = 48;
@@ -262,15 +289,15 @@ constexpr std::uint64_t handover_bucket_end_ns(std::size_t bucket) {
   return std::uint64_t{20'000} << bucket;
 }
 
-/// Figures of one worker in one pool, or of a pool in total. 1,536 bytes.
+/// Figures of one worker in one pool, or of a pool in total. 2,048 bytes.
 struct alignas(512) StatsRow {
   Word owner;  // gen:32 | pool + 1; 0: nobody's. Unused in a pool's totals
   Word counters[kCounterRoom];
   Word handovers[kHandoverBuckets];  // how long live ones took; in a pool's totals only
   Word histograms[kHistograms][kHistogramBuckets];
-  Word reserved[7];
+  Word reserved[31];
 };
-static_assert(sizeof(StatsRow) == 1536);
+static_assert(sizeof(StatsRow) == 2048);
 
 /// One event of the flight recorder, the last few of each worker. 32 bytes.
 struct EventRow {
@@ -294,7 +321,7 @@ struct Offsets {
 };
 
 constexpr Offsets offsets_of(const Geometry& g) {
-  const auto up = [](std::size_t at) { return (at + 1023) / 1024 * 1024; };
+  const auto up = [](std::size_t at) { return (at + 2047) / 2048 * 2048; };
   Offsets o{};
   o.workers = kHeaderBytes;
   o.waiters = up(o.workers + g.workers * sizeof(WorkerRow));

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 
+#include "shm/control.h"
 #include "shm/futex.h"
 #include "shm/turns.h"
+#include "shm/worker_table.h"
 
 namespace weir::shm {
 namespace {
 
-// pool_quota_class: pool:12 | quota:12 | class:7 | local only:1.
+// pool_quota_class: pool:12 | quota:12 | class:6 | rings:1 | local only:1.
 constexpr std::uint32_t kNoQuota = 0xfff;
+constexpr std::uint32_t kRings = std::uint32_t{1} << 30;
 constexpr std::uint32_t kLocalOnly = std::uint32_t{1} << 31;
 
 std::uint32_t pack_pool_quota(const PoolRef& pool) {
@@ -125,7 +128,14 @@ bool grant_claimed(const PoolRef& pool, WorkerId self, PlaceIndex place) {
 void wake_waiter(const Segment& segment, std::uint32_t row) {
   Word32& futex = segment.waiters()[row].futex;
   // Who finds it set already was not the first to wake: the first one's call does.
-  if (futex.exchange(1) == 0) futex_wake(futex);
+  if (futex.exchange(1) != 0) return;
+  const WaiterRow& waiter = segment.waiters()[row];
+  if ((waiter.pool_quota_class.load(std::memory_order_relaxed) & kRings) == 0) {
+    futex_wake(futex);
+  } else if (const std::uint32_t owner = WaiterWord(waiter.word.load()).owner_row();
+             owner < segment.workers().size()) {
+    ring(segment, owner);
+  }
 }
 
 void wake_all_waiters(const Segment& segment, WorkerId self) {
@@ -133,6 +143,17 @@ void wake_all_waiters(const Segment& segment, WorkerId self) {
   for (std::uint32_t i = 0; i < rows.size(); ++i) {
     const WaiterWord word(rows[i].word.load());
     if (word.state() != WaiterState::kFree && word.owner_row() == self.row) wake_waiter(segment, i);
+  }
+}
+
+void wake_waiters_of(const PoolRef& pool) {
+  const std::span<WaiterRow> rows = pool.segment().waiters();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    const WaiterWord word(rows[i].word.load());
+    const std::uint32_t belongs = rows[i].pool_quota_class.load(std::memory_order_relaxed);
+    if (word.state() != WaiterState::kFree && (belongs & 0xfff) == pool.id()) {
+      wake_waiter(pool.segment(), i);
+    }
   }
 }
 
@@ -198,6 +219,8 @@ std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline
   return Waiter(pool, row, setup.inc());
 }
 
+void Waiter::ring_keeper() { cell().pool_quota_class.fetch_or(kRings); }
+
 void Waiter::set_local_only(bool local_only) {
   Word32& belongs = cell().pool_quota_class;
   const std::uint32_t rest = belongs.load(std::memory_order_relaxed) & ~kLocalOnly;
@@ -238,19 +261,19 @@ bool Waiter::leave(WaiterWord seen) {
 }
 
 void raise_demand(const PoolRef& pool) {
-  pool.row().demand.store(1);
+  set_demanded(pool.row());
   if (!pool.has_quota()) return;
   for (PoolRow& row : pool.segment().pools()) {
     if (row.declared.load(std::memory_order_relaxed) != 0 && row.quota.load() == pool.quota()) {
-      row.demand.store(1);
+      set_demanded(row);
     }
   }
 }
 
 bool lower_demand(const PoolRef& pool, WorkerId self) {
-  pool.row().demand.store(0);
+  pool.row().demand.fetch_and(~DemandWord::kWaiting);
   if (!look_at_line(pool, self).anybody()) return true;
-  pool.row().demand.store(1);
+  set_demanded(pool.row());
   return false;
 }
 

@@ -65,6 +65,8 @@ bool grant_claimed(const PoolRef& pool, WorkerId self, PlaceIndex place);
 void wake_waiter(const Segment& segment, std::uint32_t row);
 /// Wakes everybody who waits for this pool in this worker (closing, fencing).
 void wake_all_waiters(const Segment& segment, WorkerId self);
+/// Wakes everybody who waits for this pool, in all workers.
+void wake_waiters_of(const PoolRef& pool);
 /// Frees every waiter row that names worker row `row`. REQUIRES: the caller holds the byte of that
 /// row and has not published itself in it: whoever is in line under its number is believed dead,
 /// and gets in line no more.
@@ -86,6 +88,11 @@ class Waiter {
   [[nodiscard]] std::uint32_t row() const { return row_; }
   [[nodiscard]] std::uint64_t since_ns() const { return cell().since_ns.load(); }
 
+  /// Nobody sleeps here: who would wake this waiter rings its worker's keeper instead. What came
+  /// before is for the caller to see in word().
+  void ring_keeper();
+  /// Whether something may have become of it since clear_wake().
+  [[nodiscard]] bool is_woken() const { return cell().futex.load() != 0; }
   /// Whether only a connection of one's own worker will do, because the worker may open no more:
   /// then nobody offers it room, and those behind are served first.
   void set_local_only(bool local_only);

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "shm/control.h"
 #include "shm/line.h"
 #include "shm/liveness.h"
 #include "shm/mailbox.h"
@@ -135,7 +136,7 @@ unsigned settle_orphans(const Segment& segment) {
 // What the dead had may be what somebody waits for, and keepers must see to what lingers.
 void tell_the_living(const Segment& segment) {
   for (std::uint32_t id = 0; id < segment.pools().size(); ++id) {
-    if (segment.pools()[id].declared.load() != 0) segment.pools()[id].demand.store(1);
+    if (segment.pools()[id].declared.load() != 0) set_demanded(segment.pools()[id]);
   }
   for (std::uint32_t i = 0; i < segment.waiters().size(); ++i) {
     if (WaiterWord(segment.waiters()[i].word.load()).state() == WaiterState::kClaimed) {

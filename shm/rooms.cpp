@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "shm/control.h"
 #include "shm/excess.h"
 #include "shm/place_moves.h"
 #include "shm/stats.h"
@@ -113,7 +114,7 @@ std::vector<PoolRef> mates_by_age(const PoolRef& pool, WorkerId self) {
   };
   std::vector<Aged> aged;
   for (const PoolRef& mate : pools_of_quota(pool)) {
-    if (mate.row().demand.load() == 0) continue;
+    if (!is_demanded(mate.row())) continue;
     const LineView view = look_at_line(mate, self);
     aged.push_back({view.waiting_since_ns, mate});
   }
@@ -173,19 +174,19 @@ std::optional<Room> take_room(const PoolRef& pool, WorkerId self) {
 
 void leave_room(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord word) {
   // What is one too many since a shrink goes to nobody.
-  if (pool.row().demand.load() != 0 && !word.retire() && excess_permits(pool) == 0 &&
+  if (is_demanded(pool.row()) && !word.retire() && excess_permits(pool) == 0 &&
       excess_places(pool) == 0 && has_turn_to_offer(pool) && offer_room(pool, self, place, word)) {
     return;
   }
   free_room(pool, place, word);
-  if (pool.row().demand.load() != 0) match(pool, self);
+  if (is_demanded(pool.row())) match(pool, self);
 }
 
 bool settle_lingering(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord word) {
   if (!free_room(pool, place, word)) return false;
   note_server_has_room(pool);
   count(pool, Counter::kReclaimed);
-  if (pool.row().demand.load() != 0) match(pool, self);
+  if (is_demanded(pool.row())) match(pool, self);
   return true;
 }
 

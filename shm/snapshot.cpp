@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "shm/control.h"
 #include "shm/file_locks.h"
 #include "shm/pool_ref.h"
 
@@ -33,6 +34,8 @@ PlaceSnapshot copy_place(std::uint32_t index, PlaceWord word, const PlaceInfo& i
   // Read apart from each other: in between another connection can have been opened here.
   const std::uint64_t before = info.leases_before.load(std::memory_order_relaxed);
   place.session_leases = place.leases > before ? place.leases - before : 0;
+  place.connection = info.connection.load(std::memory_order_relaxed);
+  place.generation = info.generation.load(std::memory_order_relaxed);
   place.holder_pid = info.holder_pid.load(std::memory_order_relaxed);
   place.holder_thread = info.holder_thread.load(std::memory_order_relaxed);
   place.label = info.label.load();
@@ -64,6 +67,9 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
   pool.min = row.min.load();
   pool.keep = row.keep.load();
   pool.max_per_worker = row.max_per_worker.load();
+  const DemandWord demand = demand_of(row);
+  pool.paused = demand.is_paused();
+  pool.generation = demand.generation();
   pool.connect_failures = row.connect_failures.load();
   for (const Word& turn : row.handshakes) pool.handshakes += TurnWord(turn.load()).taken() ? 1 : 0;
 

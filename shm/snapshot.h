@@ -29,6 +29,8 @@ struct PlaceSnapshot {
   std::uint64_t age_ns = 0;                // since the connection was opened; 0: none
   std::uint64_t leases = 0;                // ever
   std::uint64_t session_leases = 0;
+  std::uint64_t connection = 0;  // its number in the pool: 1, 2, 3 ...; 0: none
+  std::uint32_t generation = 0;  // of the pool when it was begun
   std::uint32_t holder_pid = 0;  // of the last lease, or who opened it
   std::uint32_t holder_thread = 0;
   std::string label;
@@ -47,6 +49,8 @@ struct PoolSnapshot {
   std::uint64_t oldest_wait_ns = 0;
   std::uint32_t handshakes = 0;        // in progress
   std::uint32_t connect_failures = 0;  // in a row
+  bool paused = false;
+  std::uint32_t generation = 0;  // connections of others are lent no more
   std::uint64_t acquires = 0;
   std::array<std::uint64_t, kCounters> counters{};
   std::array<std::array<std::uint64_t, kHistogramBuckets>, kHistograms> histograms{};
