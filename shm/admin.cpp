@@ -138,6 +138,18 @@ Result<Resized> set_limit(const Segment& segment, const std::string& name, std::
   });
 }
 
+Result<Resized> set_pool_size(const Segment& segment, std::uint32_t id, std::uint32_t max,
+                              std::uint32_t min, Deadline deadline) {
+  return under_the_lock(segment, deadline, [&]() -> Result<Resized> {
+    PoolRow& row = segment.pools()[id];
+    // Before a shrink: a warm floor above max, even for a moment, would be opened in vain.
+    const std::uint32_t was = row.min.exchange(std::min(min, row.max.load()));
+    Result<Resized> resized = resize_pool(segment, row, max);
+    row.min.store(resized.ok() ? min : was);
+    return resized;
+  });
+}
+
 Result<SettledNow> settle_now(Segment& segment) {
   WEIR_TRY(segment.usable());
   // Counted by looking before and after: whoever died in the row that is joined counts too.

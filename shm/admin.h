@@ -36,6 +36,10 @@ struct Resized {
 /// room for; kTimeout if somebody holds the lock; kShmCorrupt if the segment is out of service.
 Result<Resized> set_limit(const Segment& segment, const std::string& name, std::uint32_t limit,
                           Deadline deadline = Deadline::never());
+/// The same for the pool in row `id`, together with its min. REQUIRES: min <= max.
+Result<Resized> set_pool_size(const Segment& segment, std::uint32_t id, std::uint32_t max,
+                              std::uint32_t min, Deadline deadline = Deadline::never());
+
 /// What was settled.
 struct SettledNow {
   unsigned workers = 0;  // dead ones whose row is free again

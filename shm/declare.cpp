@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "shm/control.h"
 #include "shm/file_locks.h"
 #include "shm/in_force.h"
 #include "shm/lingering.h"
@@ -352,6 +353,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.quota.store(declaration.quota);
   row.first_place.store(range->first);
   row.capacity.store(range->capacity);
+  row.demand.store(declaration.start_paused ? DemandWord::kPaused : 0);
   row.max.store(declaration.max);
   row.min.store(declaration.min);
   row.keep.store(declaration.keep);

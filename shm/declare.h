@@ -43,6 +43,7 @@ struct PoolDeclaration {
   std::uint32_t linger_idle_ms = 50;
   std::uint32_t linger_told_ms = 40;
   std::uint32_t linger_used_ms = 60'000;
+  bool start_paused = false;  // when the row is made
   OnConflict on_conflict = OnConflict::kKeep;
 };
 

@@ -277,8 +277,9 @@ enum class Counter : std::uint32_t {
   kClosedQuotaReclaim,
   kClosedFork,
   kClosedCancelled,
+  kClosedDetached,
 };
-inline constexpr std::size_t kCounters = 40;
+inline constexpr std::size_t kCounters = 41;
 inline constexpr std::size_t kCounterRoom = 64;
 enum class Histogram : std::uint32_t { kWait, kUse, kConnect };
 inline constexpr std::size_t kHistograms = 3;

@@ -91,8 +91,9 @@ class Waiter {
   /// Nobody sleeps here: who would wake this waiter rings its worker's keeper instead. What came
   /// before is for the caller to see in word().
   void ring_keeper();
-  /// Whether something may have become of it since clear_wake().
-  [[nodiscard]] bool is_woken() const { return cell().futex.load() != 0; }
+  /// Not 0: something may have become of it since clear_wake(). Readable from any thread, also
+  /// after leave(); then it says nothing.
+  [[nodiscard]] const Word32* futex() const { return &cell().futex; }
   /// Whether only a connection of one's own worker will do, because the worker may open no more:
   /// then nobody offers it room, and those behind are served first.
   void set_local_only(bool local_only);

@@ -24,6 +24,19 @@ void fold(const Segment& segment, StatsRow& row, std::uint32_t pool_plus_one) {
   }
 }
 
+// Over a pool's totals and everybody's rows of it.
+template <typename ValueOf>
+std::uint64_t sum_of(const PoolRef& pool, Counter counter, ValueOf value_of) {
+  const auto index = static_cast<std::size_t>(counter);
+  std::uint64_t sum = value_of(pool.totals().counters[index]);
+  for (StatsRow& row : pool.segment().stats()) {
+    if (pool_of(row.owner.load(std::memory_order_relaxed)) == pool.id() + 1) {
+      sum += value_of(row.counters[index]);
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 StatsBook::StatsBook(const PoolRef& pool, WorkerId self) : row_(&pool.totals()) {
@@ -55,14 +68,13 @@ bool may_use_pool(const Segment& segment, std::uint32_t row, std::uint32_t pool)
 }
 
 std::uint64_t sum_counter(const PoolRef& pool, Counter counter) {
-  const auto index = static_cast<std::size_t>(counter);
-  std::uint64_t sum = pool.totals().counters[index].load(std::memory_order_relaxed);
-  for (const StatsRow& row : pool.segment().stats()) {
-    if (pool_of(row.owner.load(std::memory_order_relaxed)) == pool.id() + 1) {
-      sum += row.counters[index].load(std::memory_order_relaxed);
-    }
-  }
-  return sum;
+  return sum_of(pool, counter,
+                [](const Word& cell) { return cell.load(std::memory_order_relaxed); });
+}
+
+std::uint64_t pop_counter(const PoolRef& pool, Counter counter) {
+  return sum_of(pool, counter,
+                [](Word& cell) { return cell.exchange(0, std::memory_order_relaxed); });
 }
 
 }  // namespace weir::shm

@@ -67,5 +67,7 @@ class StatsBook {
 
 /// Sum of one counter over a pool's totals and everybody's rows.
 [[nodiscard]] std::uint64_t sum_counter(const PoolRef& pool, Counter counter);
+/// The same, and from now on it counts from zero: each count is in one answer.
+[[nodiscard]] std::uint64_t pop_counter(const PoolRef& pool, Counter counter);
 
 }  // namespace weir::shm

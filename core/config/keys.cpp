@@ -50,6 +50,11 @@ constexpr std::array<std::pair<std::string_view, Handover>, 3> kHandovers = {{
     {"off", Handover::kOff},
 }};
 
+constexpr std::array<std::pair<std::string_view, Order>, 3> kOrders = {{
+    {"any", Order::kAny},
+    {"fifo", Order::kFifo},
+    {"lifo", Order::kLifo},
+}};
 constexpr std::array<std::pair<std::string_view, OnConflict>, 3> kConflicts = {{
     {"keep", OnConflict::kKeep},
     {"replace", OnConflict::kReplace},
@@ -81,6 +86,10 @@ template <auto kMember, CountRange kRange, typename Target>
 constexpr Key<Target> count_key(std::string_view name) {
   return {name, Form::kCount, read_count<kMember, kRange>, write_value<kMember, Target>};
 }
+template <auto kMember, typename Target>
+constexpr Key<Target> flag_key(std::string_view name) {
+  return {name, Form::kFlag, read_flag<kMember>, write_value<kMember, Target>};
+}
 template <auto kMember>
 constexpr Key<PoolConfig> duration_key(std::string_view name) {
   return {name, Form::kDuration, read_duration<kMember>, write_value<kMember, PoolConfig>};
@@ -98,8 +107,7 @@ constexpr Key<RuntimeConfig> kRuntimeKeys[] = {
     word_key<&RuntimeConfig::segment, is_segment, kSegmentForm, RuntimeConfig>("segment"),
     text_key<&RuntimeConfig::folder, RuntimeConfig>("folder"),
     texts_key<&RuntimeConfig::plugin_path, RuntimeConfig>("plugin_path"),
-    {"aliases", Form::kFlag, read_flag<&RuntimeConfig::aliases>,
-     write_value<&RuntimeConfig::aliases, RuntimeConfig>},
+    flag_key<&RuntimeConfig::aliases, RuntimeConfig>("aliases"),
 };
 
 // What this stands for is asked of the server, when the quota is declared.
@@ -160,13 +168,16 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     choice_key<&PoolConfig::handover, kHandovers, PoolConfig>("handover"),
     duration_key<&PoolConfig::permit_quantum>("permit_quantum"),
     duration_key<&PoolConfig::handover_after>("handover_after"),
+    choice_key<&PoolConfig::order, kOrders, PoolConfig>("order"),
+    flag_key<&PoolConfig::start_paused, PoolConfig>("start_paused"),
+    flag_key<&PoolConfig::pause_on_populate_error, PoolConfig>("pause_on_populate_error"),
+    flag_key<&PoolConfig::capture_stack, PoolConfig>("capture_stack"),
     choice_key<&PoolConfig::on_conflict, kConflicts, PoolConfig>("on_conflict"),
 };
 
 // What this version cannot do yet. To take such a key and do nothing would be worse than to say so.
 constexpr std::string_view kPlannedPoolKeys[] = {
-    "policy", "policy_params", "reserve",          "reserve_after",
-    "class",  "order",         "on_connect_error", "capture_stack",
+    "policy", "policy_params", "reserve", "reserve_after", "class", "on_connect_error",
 };
 
 // What other pools call it: SQLAlchemy, Django, MongoDB's drivers, redis-py, psycopg, HikariCP, Go.

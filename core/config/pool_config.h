@@ -19,6 +19,9 @@ using std::chrono::milliseconds;
 enum class ResetMode { kTracked, kAlways, kTransaction };
 enum class Orphans { kTerminate, kWait };
 /// How a worker makes room for a waiter of another one.
+/// Which idle connection of a worker is lent: any, its thread's last one first (the fastest); the
+/// one that came back first; the one that came back last.
+enum class Order { kAny, kFifo, kLifo };
 enum class Handover { kLive, kPermit, kOff };
 /// What becomes of machine-wide settings that differ from those other workers use.
 enum class OnConflict { kKeep, kReplace, kRefuse };
@@ -71,6 +74,10 @@ struct PoolConfig {
   ResetMode reset = ResetMode::kTracked;
   Orphans orphans = Orphans::kTerminate;
   Handover handover = Handover::kLive;
+  Order order = Order::kAny;
+  bool start_paused = false;             // when the pool is first declared
+  bool pause_on_populate_error = false;  // a connect for the warm floor failed: paused
+  bool capture_stack = false;            // of who acquires, for reports of leaks
   OnConflict on_conflict = OnConflict::kKeep;
   std::vector<std::string> on_connect{};  // statements run on every new connection
 

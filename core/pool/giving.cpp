@@ -112,6 +112,10 @@ std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) con
 // A place that is USED by this worker and nobody's in particular: to who is next, else idle.
 void Pool::serve(PlaceIndex place) {
   while (true) {
+    if (slots_[place].is_worn_out()) {
+      start_closing(place, PlaceState::kUsed, slots_[place].worn_out_by.load());
+      return;
+    }
     const LineView view = shm::look_at_line(ref(), self());
     if (const std::optional<Candidate> who = whom_to_send(view)) {
       if (send_away(place, *who)) return;
@@ -124,7 +128,7 @@ void Pool::serve(PlaceIndex place) {
     if (may_make_room(view)) {
       book_.add(shm::Counter::kHandedOn);
       parts_.log.debug("handed_on", {{"pool", config_.name}, {"place", place}});
-      start_closing(place, PlaceState::kUsed);
+      start_closing(place, PlaceState::kUsed, CloseReason::kQuotaReclaim);
       return;
     }
     if (!set_idle(place) || !is_wanted() || !take_idle_at(place)) return;
@@ -140,7 +144,7 @@ void Pool::check_and_serve(PlaceIndex place) {
   const Slot& slot = slots_[place];
   const std::uint64_t now = now_ns();
   if (is_expired(slot, now)) {
-    start_closing(place, PlaceState::kUsed);
+    start_closing(place, PlaceState::kUsed, CloseReason::kLifetime);
   } else if (needs_check(slot, now)) {
     add_check(place);
   } else {
@@ -158,7 +162,7 @@ void Pool::serve_idle() {
 }
 
 // Nobody waits for a close: the keeper says goodbye, waits for the server and gives the place on.
-void Pool::start_closing(PlaceIndex place, PlaceState from) {
+void Pool::start_closing(PlaceIndex place, PlaceState from, CloseReason why) {
   // In case we die before the server has let go: whether it has a statement to end first.
   constexpr std::uint32_t kBusy = WEIR_COND_BROKEN | WEIR_COND_UNREAD;
   shm::PlaceInfo& info = ref().info(place);
@@ -168,6 +172,8 @@ void Pool::start_closing(PlaceIndex place, PlaceState from) {
       has_session && (slots_[place].connection.condition(WEIR_LOOK_LOCAL) & kBusy) != 0;
   info.closing_busy.store(busy ? 1 : 0, std::memory_order_relaxed);
   slots_[place].in_hands.store(true);
+  book_.add(closed_counter(why));
+  tell({.kind = EventKind::kConnClosed, .connection = number_at(place), .reason = why});
   move(place, from,
        PlaceState::kClosing);  // false: settled by others; the connection must go anyway
   Job job;

@@ -22,6 +22,8 @@ namespace weir::pool {
 
 using driver::Step;
 
+class Ticket;
+
 struct PollTarget {
   int fd;
   Step wants;
@@ -34,6 +36,7 @@ struct Job {
     kCheck,    // place is USED by us: ping, then IDLE
     kConfirm,  // place is USED by us: ask over it about what lingers, `target` by `target`
     kCancel,   // no place: make the session `token` end
+    kReset,    // place is USED by us, given back: make it clean, then IDLE
   };
   /// What an operation reads and writes while it runs; stays where it is.
   struct Argument {
@@ -51,8 +54,11 @@ struct Job {
   shm::Turn turn{};               // kOpen
   std::uint64_t began_ns = 0;
   Deadline deadline = Deadline::never();
-  driver::Connection own;  // kCancel: a request of its own
+  driver::Connection own;          // kCancel: a request of its own
+  std::shared_ptr<Ticket> ticket;  // kOpen, kCheck: who gets what comes of it; null: who is next
   std::unique_ptr<Argument> argument;
+  bool ahead = false;  // kOpen: ahead of demand
+  bool dirty = false;  // kReset: everything is undone, so on_connect is due again
   bool started = false;
   Step wants = Step::kWantRead;
 };

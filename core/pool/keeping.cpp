@@ -5,6 +5,7 @@
 
 #include "pool/fork_gate.h"
 #include "pool/pool.h"
+#include "pool/ticket.h"
 #include "shm/lingering.h"
 
 namespace weir::pool {
@@ -36,10 +37,13 @@ void Pool::wake_keeper() const { shm::ring(parts_.segment, self().row); }
 std::uint64_t Pool::keep(std::uint64_t now_ns) {
   const bool ticks = ticking_ && now_ns < ticks_until_ns_;
   tick_ns_.store(ticks ? now_ns : 0, std::memory_order_relaxed);
+  heed();
+  heed_cut();
   step_jobs(now_ns);
   settle_lingering_places(now_ns);
   receive();
   if (is_demanded()) serve_idle();
+  const std::uint64_t tickets_due_ns = step_tickets(now_ns);
   retire_excess(now_ns >= next_second_ns_);
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
@@ -49,7 +53,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
     step_jobs(now_ns);  // what these began
   }
   // Who holds something back only until its quantum is over comes back then.
-  std::uint64_t next_ns = ticks ? now_ns + kTickNs : next_second_ns_;
+  std::uint64_t next_ns = std::min(tickets_due_ns, ticks ? now_ns + kTickNs : next_second_ns_);
   if (is_demanded()) {
     const std::uint64_t quantum_ends =
         last_gained_ns_.load(std::memory_order_relaxed) + ns_of(config_.permit_quantum);
@@ -110,6 +114,9 @@ Status Pool::start_job(Job& job, std::uint64_t now_ns) {
       job.deadline = after_ns(now_ns, config_.connect_timeout);
       job.argument->cancel = {sizeof(weir_cancel_token_t), &job.argument->token};
       return connection.start(WEIR_OP_CANCEL_TOKEN, &job.argument->cancel, job.deadline);
+    case Job::Kind::kReset:
+      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      return connection.start(WEIR_OP_RESET, nullptr, job.deadline);
     case Job::Kind::kOpen:
       job.deadline = after_ns(now_ns, config_.connect_timeout);
       return begin_connect({{job.place, PlaceWord(cell(job.place).load())}, job.turn});
@@ -121,6 +128,16 @@ bool Pool::has_nothing_to_do(const Job& job) {
   return job.kind == Job::Kind::kConfirm && job.target == kNoPlace;
 }
 
+Step Pool::step_job(Job& job, Status* status) {
+  if (job.kind == Job::Kind::kReset) return step_reset(job, status);
+  if (job.kind != Job::Kind::kOpen) return connection_of(job).step(status);
+  if (is_cut(job.place)) {
+    *status = Status(Code::kPaused, "interrupted: the pool was cleared meanwhile");
+    return Step::kError;
+  }
+  return step_connect(job, status);
+}
+
 void Pool::step_jobs(std::uint64_t now_ns) {
   std::list<Job>& running = jobs_.collect();
   for (auto job = running.begin(); job != running.end();) {
@@ -130,8 +147,7 @@ void Pool::step_jobs(std::uint64_t now_ns) {
     if (!status.ok()) {
       step = Step::kError;
     } else if (connection_of(*job).is_open() && !has_nothing_to_do(*job)) {
-      step = job->kind == Job::Kind::kOpen ? step_connect(*job, &status)
-                                           : connection_of(*job).step(&status);
+      step = step_job(*job, &status);
     }
     if (step == Step::kWantRead || step == Step::kWantWrite) {
       job->wants = step;
@@ -152,25 +168,42 @@ void Pool::finish_job(Job& job, const Status& status) {
       return;
     case Job::Kind::kOpen:
       if (status.ok()) {
-        if (finish_connect(job)) serve(job.place);
+        Status finished = finish_connect(job);
+        if (job.ticket) {
+          job.ticket->job_ended(job.place, std::move(finished));
+        } else if (finished.ok()) {
+          serve(job.place);
+        }
       } else {
         fail_connect(job, status);
+        if (job.ticket) job.ticket->job_ended(job.place, status);
         next_fill_ns_ = monotonic_ns() + backoff_ns();
+        if (job.ahead && config_.pause_on_populate_error) clear(false);
       }
       return;
     case Job::Kind::kCheck: {
       Slot& slot = slots_[job.place];
       book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
+      tell({.kind = EventKind::kConnValidated,
+            .connection = number_at(job.place),
+            .code = status.code()});
       slot.checked_ns = monotonic_ns();
       if (!status.ok()) replace_all_if_doubtful(slot);
-      slot.in_hands.store(false);
-      if (status.ok()) {
+      const bool good = checked(job.place, status.ok()) == Check::kGood;
+      if (!good) {
+        start_closing(job.place, PlaceState::kUsed, CloseReason::kInvalid);
+      } else if (!job.ticket) {
         serve(job.place);
-      } else {
-        start_closing(job.place, PlaceState::kUsed);
+      }
+      if (job.ticket) {
+        job.ticket->job_ended(job.place,
+                              good ? Status() : Status(Code::kNotOpen, "it failed a check"));
       }
       return;
     }
+    case Job::Kind::kReset:
+      finish_reset(job, status);
+      return;
     case Job::Kind::kConfirm:
       finish_confirm(job, status);
       return;
@@ -303,7 +336,7 @@ void Pool::finish_confirm(Job& job, const Status& status) {
   if (fit) {
     serve(job.place);
   } else {
-    start_closing(job.place, PlaceState::kUsed);
+    start_closing(job.place, PlaceState::kUsed, CloseReason::kError);
   }
 }
 
@@ -390,6 +423,7 @@ void Pool::tick_second(std::uint64_t now_ns) {
   decide_breaker(view);
   expire_idle(view, now_ns);
   fill_warm(view, now_ns);
+  sample_use(now_ns);
   report_leaks(now_ns);
 }
 
@@ -429,7 +463,12 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
         connection.checked_ms >= static_cast<std::uint64_t>(config_.keepalive.count());
     const policy::Eviction eviction = parts_.policy->evict(connection, current);
     if (word.retire() || is_closed() || eviction == policy::Eviction::kClose) {
-      start_closing(place, PlaceState::kUsed);
+      const bool too_old = is_expired(slot, now_ns);
+      start_closing(place, PlaceState::kUsed,
+                    is_closed()     ? CloseReason::kPoolClosed
+                    : word.retire() ? CloseReason::kQuotaReclaim
+                    : too_old       ? CloseReason::kLifetime
+                                    : CloseReason::kIdle);
       if (current.idle > 0) --current.idle;
     } else if (eviction == policy::Eviction::kCheck || keepalive_due) {
       add_check(place);
@@ -451,11 +490,14 @@ void Pool::add_check(PlaceIndex place) {
 
 // Opens ahead of demand, one handshake at a time in each worker, each worker its share.
 void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
-  if (is_closed() || now_ns < next_fill_ns_ || parts_.segment.is_poisoned()) return;
+  if (is_closed() || is_paused() || now_ns < next_fill_ns_ || parts_.segment.is_poisoned()) return;
   const std::uint32_t share =
       (size_.warm + std::max(view.workers, 1u) - 1) / std::max(view.workers, 1u);
   std::uint32_t mine = own_places();
-  for (std::uint32_t open = view.open(); open < size_.warm && mine < share; ++open, ++mine) {
+  const auto is_wanted_open = [&](std::uint32_t open) {
+    return (open < size_.warm && mine < share) || to_open_.load() > 0;
+  };
+  for (std::uint32_t open = view.open(); is_wanted_open(open); ++open, ++mine) {
     const std::optional<Opening> opening = breaker_says().ok() ? take_opening() : std::nullopt;
     if (!opening) {
       next_second_ns_ =
@@ -467,7 +509,9 @@ void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
     job.place = opening->room.place;
     job.turn = opening->turn;
     job.began_ns = now_ns;
+    job.ahead = true;
     jobs_.add(std::move(job));
+    if (to_open_.load() > 0) to_open_.fetch_sub(1);
   }
 }
 
@@ -479,12 +523,25 @@ std::uint64_t Pool::backoff_ns() const {
   return std::uniform_int_distribution<std::uint64_t>(0, most)(jitter_);
 }
 
+// What is lent now has been lent for the second since the last look, or for as long as it is lent:
+// over many looks the sum is right, though no release reads a clock for it.
+void Pool::sample_use(std::uint64_t now_ns) {
+  const std::uint64_t before_ns = std::exchange(sampled_ns_, now_ns);
+  if (before_ns == 0) return;
+  const auto lent = std::count_if(slots_.all().begin(), slots_.all().end(), [](const Slot& slot) {
+    return slot.serial.load(std::memory_order_relaxed) % 2 == 1;
+  });
+  book_.add(shm::Counter::kUseNs, static_cast<std::uint64_t>(lent) * (now_ns - before_ns));
+}
+
 void Pool::report_leaks(std::uint64_t now_ns) {
   if (config_.leak_after.count() == 0) return;
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     const PlaceWord word(cell(place).load(std::memory_order_relaxed));
     if (word.state() != PlaceState::kUsed || !word.belongs_to(self())) continue;
-    if (slots_[place].serial.load(std::memory_order_relaxed) % 2 == 0) continue;  // being checked
+    const Slot& slot = slots_[place];
+    if (slot.serial.load(std::memory_order_relaxed) % 2 == 0) continue;  // being checked
+    if (slot.detached) continue;
     const shm::PlaceInfo& info = ref().info(place);
     const std::uint64_t leases = info.leases.load(std::memory_order_relaxed);
     const std::uint64_t since = info.since_ns.load(std::memory_order_relaxed);
@@ -492,12 +549,19 @@ void Pool::report_leaks(std::uint64_t now_ns) {
     if (reported_leases_[place] == leases) continue;  // once for each lease
     reported_leases_[place] = leases;
     book_.add(shm::Counter::kLeaks);
+    const std::string label = info.label.load(), stack = stack_text(slots_[place].stack);
+    tell({.kind = EventKind::kLeakSuspected,
+          .connection = number_at(place),
+          .duration_ns = now_ns - since,
+          .label = label,
+          .text = stack});
     parts_.log.warn("leak_suspected",
                     {{"pool", config_.name},
                      {"place", place},
-                     {"label", info.label.load()},
+                     {"label", label},
                      {"thread", info.holder_thread.load(std::memory_order_relaxed)},
-                     {"held_ms", (now_ns - since) / kMillisecond}});
+                     {"held_ms", (now_ns - since) / kMillisecond},
+                     {"stack", stack}});
   }
 }
 
@@ -522,7 +586,9 @@ void Pool::abandon_words() {
     const bool settled_idle = idle.raw() != 0 && word.state() == PlaceState::kLingering &&
                               word.linger_cause() == shm::LingerCause::kIdle &&
                               word.occ() == idle.occ();
-    if (settled_idle || take_idle_at(place)) start_closing(place, PlaceState::kUsed);
+    if (settled_idle || take_idle_at(place)) {
+      start_closing(place, PlaceState::kUsed, CloseReason::kPoolClosed);
+    }
   }
 }
 
@@ -533,7 +599,9 @@ void Pool::close_unowned() {
     const Slot& slot = slots_[place];
     const std::uint64_t serial = slot.serial.load();
     const bool owned = slot.socket.load() < 0 || slot.in_hands.load() || serial % 2 == 1;
-    if (!owned && unowned_[place] == serial + 1) start_closing(place, PlaceState::kUsed);
+    if (!owned && unowned_[place] == serial + 1) {
+      start_closing(place, PlaceState::kUsed, CloseReason::kPoolClosed);
+    }
     unowned_[place] = owned ? 0 : serial + 1;
   }
 }

@@ -65,7 +65,7 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
   if (!description.ok()) {
     giving->withdraw();
     if (!is_connected(slot)) {
-      start_closing(place, PlaceState::kUsed);
+      start_closing(place, PlaceState::kUsed, CloseReason::kError);
       return true;
     }
     note_unmovable(description.status());
@@ -73,7 +73,7 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
   }
   // 2. and 3.
   if (!giving->begin()) {
-    start_closing(place, PlaceState::kUsed);
+    start_closing(place, PlaceState::kUsed, CloseReason::kError);
     return true;
   }
   const shm::SessionText session{config_.driver, std::move(description).value()};
@@ -82,9 +82,10 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
     sends_again_ns_.store(monotonic_ns() + kPauseNs, std::memory_order_relaxed);
     parts_.log.debug("handover_not_sent", {{"pool", config_.name}, {"why", shm::sent_name(sent)}});
     if (giving->withdraw()) return false;
-    start_closing(place, PlaceState::kUsed);
+    start_closing(place, PlaceState::kUsed, CloseReason::kError);
     return true;
   }
+  const std::uint64_t number = number_at(place);
   // 4. The place may be here again before park() returns: the slot is empty before that, and no
   // fork may come while the socket stands nowhere.
   const ForkGate::Step no_fork_meanwhile;
@@ -94,6 +95,7 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
   slot.socket.store(-1);
   giving->park(gone.fd());
   gone.abandon();
+  tell({.kind = EventKind::kConnSent, .connection = number});
   return true;
 }
 
@@ -134,10 +136,15 @@ void Pool::receive() {
       place = attach(std::move(*arrival));
     }
     if (!place) continue;
-    const bool is_welcome =
-        !is_expired(slots_[*place], monotonic_ns()) && !is_closed() && !above_worker_cap();
-    if (!is_welcome) {
-      if (!leave_to_others(*place)) start_closing(*place, PlaceState::kUsed);
+    const bool is_expired_here = is_expired(slots_[*place], monotonic_ns());
+    if (slots_[*place].is_worn_out()) {
+      start_closing(*place, PlaceState::kUsed, CloseReason::kStale);
+    } else if (is_expired_here || is_closed() || above_worker_cap()) {
+      if (leave_to_others(*place)) continue;
+      start_closing(*place, PlaceState::kUsed,
+                    is_expired_here ? CloseReason::kLifetime
+                    : is_closed()   ? CloseReason::kPoolClosed
+                                    : CloseReason::kOverflow);
     } else if (!shm::grant_claimed(ref(), self(), *place)) {
       serve(*place);
     }
@@ -174,6 +181,8 @@ std::optional<shm::PlaceIndex> Pool::attach(shm::Arrival&& arrival) {
   const std::uint64_t opened_ns =
       std::min(now_ns, ref().info(place).opened_ns.load(std::memory_order_relaxed));
   settle_in(place, opened_ns);
+  slot.detached = false;
+  tell({.kind = EventKind::kConnReceived, .connection = number_at(place)});
   parts_.log.debug(
       "handed_live",
       {{"pool", config_.name}, {"place", place}, {"us", (now_ns - arrival.began_ns) / 1000}});

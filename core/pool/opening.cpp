@@ -12,6 +12,9 @@ namespace {
 
 using shm::PlaceIndex;
 
+// How often a caller who connects looks whether it still is to.
+constexpr std::uint64_t kLookNs = 10'000'000;
+
 // Connections opened together must not all expire together: up to a tenth is taken off each one's
 // life.
 std::uint64_t expiry(std::uint64_t opened_ns, milliseconds lifetime) {
@@ -133,6 +136,10 @@ Status Pool::begin_connect(const Opening& opening) {
   slot.connection = std::move(made).value();
   slot.native = nullptr;
   slot.labelled = false;
+  slot.detached = false;
+  info.generation.store(shm::demand_of(ref().row()).generation(), std::memory_order_relaxed);
+  info.connection.store(ref().row().connections_made.fetch_add(1) + 1, std::memory_order_relaxed);
+  tell({.kind = EventKind::kConnCreated, .connection = number_at(place)});
   const ForkGate::Step step;
   Status status =
       slot.connection.start(WEIR_OP_CONNECT, nullptr, Deadline::after(config_.connect_timeout));
@@ -158,12 +165,19 @@ Step Pool::step_connect(Job& job, Status* status) {
       const weir_token_t token = slot.connection.session_token();
       ref().info(job.place).store_token({reinterpret_cast<const char*>(token.bytes), token.size});
     }
-    if (job.argument->next_statement == config_.on_connect.size()) return Step::kDone;
-    const std::string& statement = config_.on_connect[job.argument->next_statement++];
-    job.argument->execute = {sizeof(weir_execute_t), statement.c_str()};
-    *status = slot.connection.start(WEIR_OP_EXECUTE, &job.argument->execute, job.deadline);
-    if (!status->ok()) return Step::kError;
+    if (!start_statement(job, status)) return status->ok() ? Step::kDone : Step::kError;
   }
+}
+
+// Starts the next statement of on_connect. False: there is none left, or *status says why not.
+bool Pool::start_statement(Job& job, Status* status) {
+  if (!job.argument) job.argument = std::make_unique<Job::Argument>();
+  if (job.argument->next_statement == config_.on_connect.size()) return false;
+  const std::string& statement = config_.on_connect[job.argument->next_statement++];
+  job.argument->execute = {sizeof(weir_execute_t), statement.c_str()};
+  *status =
+      slots_[job.place].connection.start(WEIR_OP_EXECUTE, &job.argument->execute, job.deadline);
+  return status->ok();
 }
 
 // What a slot knows of a connection that is there and answered just now. REQUIRES: the place is
@@ -175,6 +189,8 @@ void Pool::settle_in(PlaceIndex place, std::uint64_t opened_ns) {
   // Without the flag of a shrink meanwhile: with it, this one would be lent on and on.
   slot.idle_word.store(PlaceWord(PlaceState::kIdle, self().row, self().gen, word.occ()).raw(),
                        std::memory_order_relaxed);
+  // Read after the line before: a drain that this does not see finds the slot itself.
+  if (is_old(place, shm::demand_of(ref().row()).generation())) slot.wear_out(CloseReason::kStale);
   slot.native = slot.connection.native();
   slot.opened_ns = opened_ns;
   slot.checked_ns = slot.idle_since_ns = now_ns;
@@ -182,9 +198,9 @@ void Pool::settle_in(PlaceIndex place, std::uint64_t opened_ns) {
   last_gained_ns_.store(now_ns, std::memory_order_relaxed);
 }
 
-// OPENING -> USED, and the turn goes to whoever waits for one. False: the place was settled over
-// our head; the connection is being closed.
-bool Pool::finish_connect(const Job& job) {
+// OPENING -> USED, and the turn goes to whoever waits for one. Not ok: the connection is being
+// closed, since the place was settled over our head, the pool drained, or a listener refuses.
+Status Pool::finish_connect(const Job& job) {
   const std::uint64_t now_ns = monotonic_ns();
   Slot& slot = slots_[job.place];
   settle_in(job.place, now_ns);
@@ -194,12 +210,25 @@ bool Pool::finish_connect(const Job& job) {
   book_.add(shm::Counter::kConnectNs, now_ns - job.began_ns);
   book_.record(shm::Histogram::kConnect, now_ns - job.began_ns);
   ref().row().connect_failures.store(0);
+  const Code heard = tell({.kind = EventKind::kConnReady,
+                           .connection = number_at(job.place),
+                           .duration_ns = now_ns - job.began_ns});
   const bool ours = move(job.place, PlaceState::kOpening, PlaceState::kUsed);
   slot.in_hands.store(false);
-  if (!ours) start_closing(job.place, PlaceState::kOpening);
+  Status status;
+  if (!ours) {
+    start_closing(job.place, PlaceState::kOpening, CloseReason::kError);
+    status = Status(Code::kNotOpen, "this worker was believed dead while it connected; try again");
+  } else if (heard != Code::kOk) {
+    start_closing(job.place, PlaceState::kUsed, CloseReason::kError);
+    status = Status(heard, "a listener refused the new connection");
+  } else if (slot.is_worn_out()) {
+    start_closing(job.place, PlaceState::kUsed, slot.worn_out_by.load());
+    status = Status(Code::kNotOpen, "the pool was drained while this caller connected; try again");
+  }
   shm::return_turn(ref(), job.turn);
   if (is_demanded()) shm::match(ref(), self());
-  return ours;
+  return status;
 }
 
 // How long nobody tries again at a full server, by the failures in a row; a close of our own ends
@@ -223,7 +252,8 @@ void Pool::fail_connect(const Job& job, const Status& status) {
   const PlaceWord word(cell(job.place).load());
   slots_[job.place].in_hands.store(false);
   if (slots_[job.place].connection.is_open()) {
-    start_closing(job.place, PlaceState::kOpening);
+    start_closing(job.place, PlaceState::kOpening,
+                  status.code() == Code::kPaused ? CloseReason::kInterrupted : CloseReason::kError);
   } else if (word.state() == PlaceState::kOpening && word.belongs_to(self())) {
     shm::leave_room(ref(), self(), job.place, word);
   }  // else it was settled over our head, and may be somebody else's by now
@@ -241,6 +271,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
   job.started = true;
   Status status = breaker_says();
   if (!status.ok()) {
+    slots_[job.place].in_hands.store(false);
     shm::return_turn(ref(), job.turn);
     shm::leave_room(ref(), self(), job.place, opening.room.word);
     return status;
@@ -249,20 +280,28 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
   while (status.ok()) {
     const Step step = step_connect(job, &status);
     if (step == Step::kDone) {
-      if (finish_connect(job)) return lend(job.place, request.label);
-      return Status(Code::kNotOpen, "pool " + config_.name +
-                                        ": this worker was believed dead while it connected; try "
-                                        "again");
+      status = finish_connect(job);
+      if (status.ok()) return lend(job.place, request.label);
+      return std::move(status).in("pool " + config_.name);
     }
     if (step == Step::kError) break;
-    if (request.deadline.passed(monotonic_ns())) {
+    const std::uint64_t now_ns = monotonic_ns();
+    const bool given_up = is_given_up(request);
+    if (given_up || request.deadline.passed(now_ns)) {
       // The caller is out of time, the handshake is not: the keeper ends it, and the connection is
       // there for the next one.
       jobs_.add(std::move(job));
       wake_keeper();
+      if (given_up) return cancelled(request, started_ns);
       return too_late(request, started_ns, "still connecting");
     }
-    slots_[job.place].connection.wait(step, job.deadline.earlier_of(request.deadline));
+    if (is_cut(job.place)) {
+      status =
+          Status(Code::kPaused, "interrupted: the pool was cleared while this caller connected");
+      break;
+    }
+    const Deadline patience = job.deadline.earlier_of(request.deadline);
+    slots_[job.place].connection.wait(step, patience.earlier_of(Deadline::at_ns(now_ns + kLookNs)));
   }
   fail_connect(job, status);
   return std::move(status).in("pool " + config_.name);

@@ -8,6 +8,7 @@
 
 #include "base/duration.h"
 #include "pool/inside.h"
+#include "pool/ticket.h"
 
 namespace weir::pool {
 namespace {
@@ -66,6 +67,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       may_move_(config.handover == config::Handover::kLive && parts_.inbox != nullptr &&
                 parts_.dsn.driver().can_move_sessions()),
       always_reset_(config.reset == ResetMode::kAlways),
+      keeps_order_(config.order != config::Order::kAny),
       has_overflow_(config.kept() < config.max),
       releases_take_more_(always_reset_ || has_overflow_),
       dirty_bits_(bits_to_clean(config.reset)),
@@ -75,7 +77,13 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       lingering_(parts_.ref.capacity()),
       reported_leases_(parts_.ref.capacity()),
       unowned_(parts_.ref.capacity()),
-      size_{config.min, config.max, config.max_per_worker} {}
+      size_{config.min, config.max, config.max_per_worker} {
+  const shm::DemandWord now = shm::demand_of(ref().row());
+  quiet_.store(shm::DemandWord::quiet(now.generation()));
+  heeded_.store(now.raw() & ~shm::DemandWord::kWaiting);
+  cut_heeded_.store(ref().row().cut_below.load());
+  note_listener();
+}
 
 Pool::~Pool() = default;
 
@@ -137,12 +145,16 @@ void Pool::show_label(PlaceIndex place, std::string_view label) {
 Loan Pool::lend(PlaceIndex place, std::string_view label) {
   Loan loan;
   lend(place, label, now_ns(), loan);
+  if (config_.capture_stack) capture(slots_[place].stack);
   return loan;
 }
 
 // Whether a caller that has just come may take an idle connection here: not past a waiter of its
 // own worker, nor past one elsewhere whom this worker owes room, once they have waited long enough.
 bool Pool::may_pass_the_line() {
+  if (!is_called()) return true;
+  heed();
+  if (is_paused()) return false;
   if (!is_demanded()) return true;
   const std::uint64_t now = monotonic_ns();
   if (memory.returned_ns != 0 && memory.pool == this) {
@@ -153,8 +165,8 @@ bool Pool::may_pass_the_line() {
 }
 
 bool Pool::try_acquire(std::string_view label, Loan& loan) {
-  if (!is_valid() || is_closed()) return false;
-  if (is_demanded() && !may_pass_the_line()) return false;  // no call where nobody waits
+  if (!is_valid() || (attention_.load(std::memory_order_relaxed) & kNotAtOnce) != 0) return false;
+  if (is_called() && !may_pass_the_line()) return false;  // no call where nobody waits
   PlaceIndex place = memory.place;
   if (memory.pool != this || !take_idle_at(place)) place = take_any_idle();
   if (place == kNoPlace) return false;
@@ -169,15 +181,16 @@ bool Pool::try_acquire(std::string_view label, Loan& loan) {
 
 bool Pool::acquire_at_once(std::string_view label, Loan& loan) {
   while (is_valid() && !is_closed() && may_pass_the_line()) {
-    const PlaceIndex place = take_any_idle();
+    const PlaceIndex place = take_in_order();
     if (place == kNoPlace) return false;
     const std::uint64_t now = now_ns();
     Slot& slot = slots_[place];
     if (needs_check(slot, now) && (is_expired(slot, now) || !is_connected(slot))) {
-      start_closing(place, PlaceState::kUsed);
+      start_closing(place, PlaceState::kUsed,
+                    is_expired(slot, now) ? CloseReason::kLifetime : CloseReason::kInvalid);
       continue;
     }
-    lend(place, label, now, loan);
+    loan = lend(place, label);
     return true;
   }
   return false;
@@ -214,6 +227,7 @@ Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
     slot.connection.wait(job.wants, job.deadline.earlier_of(deadline));
   }
   book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
+  tell({.kind = EventKind::kConnValidated, .connection = number_at(place), .code = status.code()});
   if (!status.ok()) replace_all_if_doubtful(slot);
   slot.checked_ns = coarse_ns();
   return checked(place, status.ok());
@@ -230,14 +244,16 @@ Pool::Check Pool::checked(PlaceIndex place, bool good) {
 
 // An idle connection of this worker, checked if it idled for long; nullopt if there is none.
 Result<std::optional<Loan>> Pool::lend_idle(const Request& request, std::uint64_t started_ns) {
-  for (PlaceIndex place; (place = take_any_idle()) != kNoPlace;) {
+  for (PlaceIndex place; (place = take_in_order()) != kNoPlace;) {
     const std::uint64_t now_ns = coarse_ns();
     const Slot& slot = slots_[place];
     if (needs_check(slot, now_ns)) {
-      const Check answer = is_expired(slot, now_ns) ? Check::kBad : check(place, request.deadline);
+      const bool expired = is_expired(slot, now_ns);
+      const Check answer = expired ? Check::kBad : check(place, request.deadline);
       if (answer == Check::kLate) return too_late(request, started_ns, "still checking");
       if (answer == Check::kBad) {
-        start_closing(place, PlaceState::kUsed);
+        start_closing(place, PlaceState::kUsed,
+                      expired ? CloseReason::kLifetime : CloseReason::kInvalid);
         continue;
       }
     }
@@ -262,14 +278,32 @@ Status Pool::is_open() const {
     return Status(Code::kNotOpen, pool + ": this worker was believed dead; try again");
   }
   if (is_closed()) return Status(Code::kClosed, pool + ": closed");
+  if (is_paused()) return Status(Code::kPaused, pool + ": paused; try again once it is resumed");
   return parts_.segment.usable();
 }
 
 Result<Loan> Pool::acquire(const Request& request) {
   const Inside inside(inside_);
-  const std::uint64_t started_ns = monotonic_ns();
+  Result<Loan> loan = find(request, monotonic_ns());
+  if (!loan.ok()) count_failure(loan.status().code());
+  return loan;
+}
+
+// What too_late() and a full line have not counted yet.
+void Pool::count_failure(Code code) {
+  using shm::Counter;
+  const bool refused = code == Code::kClosed || code == Code::kPaused;
+  const bool failed =
+      code == Code::kConnectFailed || code == Code::kAuthFailed || code == Code::kBreakerOpen;
+  if (code == Code::kCancelled) book_.add(Counter::kCancelled);
+  if (refused) book_.add(Counter::kRefused);
+  if (failed) book_.add(Counter::kConnectRefusals);
+}
+
+Result<Loan> Pool::find(const Request& request, std::uint64_t started_ns) {
   milliseconds pause(4);
   while (true) {
+    if (is_given_up(request)) return cancelled(request, started_ns);
     WEIR_TRY(is_open());
     if (may_pass_the_line()) {
       Result<std::optional<Loan>> idle = lend_idle(request, started_ns);
@@ -322,6 +356,10 @@ Status Pool::too_late(const Request& request, std::uint64_t started_ns, std::str
   return not_available(Code::kTimeout, request, started_ns, why);
 }
 
+Status Pool::cancelled(const Request& request, std::uint64_t started_ns) const {
+  return not_available(Code::kCancelled, request, started_ns, "its caller gave it up");
+}
+
 Status Pool::check_out(const Loan& loan) {
   if (parts_.membership.is_forked()) {
     return Status(Code::kForked, "pool " + config_.name +
@@ -336,9 +374,8 @@ Status Pool::check_out(const Loan& loan) {
 bool Pool::is_out(const Loan& loan) { return check_out(loan).ok(); }
 
 // Whether the session is fit for the next lease afterwards; else it must be closed.
-bool Pool::make_clean(Slot& slot, std::uint32_t condition) {
-  constexpr std::uint32_t kLost = WEIR_COND_BROKEN | WEIR_COND_UNREAD | WEIR_COND_UNEXPECTED;
-  if ((condition & kLost) != 0) return false;
+bool Pool::make_clean(PlaceIndex place, std::uint32_t condition) {
+  Slot& slot = slots_[place];
   const Deadline deadline = Deadline::after(config_.connect_timeout);
   Status status = slot.connection.run(WEIR_OP_RESET, nullptr, deadline);
   const bool undid_everything = always_reset_ || (condition & WEIR_COND_DIRTY) != 0;
@@ -347,12 +384,41 @@ bool Pool::make_clean(Slot& slot, std::uint32_t condition) {
     weir_execute_t execute = {sizeof(weir_execute_t), statement.c_str()};
     status = slot.connection.run(WEIR_OP_EXECUTE, &execute, deadline);
   }
-  book_.add(status.ok() ? shm::Counter::kResets : shm::Counter::kResetFailures);
-  if (!status.ok()) {
-    parts_.log.warn("reset_failed", {{"pool", config_.name}, {"error", status.message()}});
-    replace_all_if_doubtful(slot);
-  }
+  note_reset(place, status);
   return status.ok();
+}
+
+void Pool::note_reset(PlaceIndex place, const Status& status) {
+  book_.add(status.ok() ? shm::Counter::kResets : shm::Counter::kResetFailures);
+  tell({.kind = EventKind::kConnReset, .connection = number_at(place), .code = status.code()});
+  if (status.ok()) return;
+  parts_.log.warn("reset_failed", {{"pool", config_.name}, {"error", status.message()}});
+  replace_all_if_doubtful(slots_[place]);
+}
+
+// The same for one that nobody waits for, step by step.
+Step Pool::step_reset(Job& job, Status* status) {
+  while (true) {
+    const Step step = slots_[job.place].connection.step(status);
+    if (step != Step::kDone) return job.wants = step;
+    if (!job.dirty || !start_statement(job, status)) {
+      return status->ok() ? Step::kDone : Step::kError;
+    }
+  }
+}
+
+void Pool::finish_reset(const Job& job, const Status& status) {
+  Slot& slot = slots_[job.place];
+  note_reset(job.place, status);
+  slot.idle_since_ns = now_ns();
+  slot.in_hands.store(false);
+  std::optional<CloseReason> why = CloseReason::kResetFailed;
+  if (status.ok()) why = why_not_wanted(job.place);
+  if (why) {
+    start_closing(job.place, PlaceState::kUsed, *why);
+  } else {
+    serve(job.place);
+  }
 }
 
 // A session of ours failed because its server is no longer one that the DSN asks for: the others of
@@ -390,6 +456,8 @@ bool Pool::is_overflow() const {
 // leaves it there for itself while nobody is owed it. The waiter looks for itself when that time is
 // over, should the thread not come.
 void Pool::serve_if_wanted(PlaceIndex place) {
+  heed();
+  if (!is_demanded()) return;
   memory.returned_ns = monotonic_ns();
   const bool wanted = memory.comes_again ? is_owed(memory.returned_ns) : is_wanted();
   if (!wanted || !take_idle_at(place)) return;
@@ -406,7 +474,7 @@ void Pool::serve_if_wanted(PlaceIndex place) {
   set_if_new<const void*>(memory.pool, this);
   set_if_new(memory.place, loan.place);
   set_if_new<std::uint64_t>(memory.returned_ns, 0);
-  if (set_idle(loan.place) && is_demanded()) serve_if_wanted(loan.place);
+  if (set_idle(loan.place) && is_called()) serve_if_wanted(loan.place);
 }
 
 bool Pool::try_release(const Loan& loan) {
@@ -420,33 +488,112 @@ bool Pool::try_release(const Loan& loan) {
   return true;
 }
 
-Status Pool::release(const Loan& loan) {
-  const Inside inside(inside_);
-  WEIR_TRY(check_out(loan));
-  Slot& slot = slots_[loan.place];
-  const std::uint32_t condition = slot.connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_;
-  const bool clean = (condition == 0 && !always_reset_) || make_clean(slot, condition);
-  if (!clean || !is_valid() || is_closed() || is_overflow() || is_to_retire(loan.place)) {
-    slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
-    start_closing(loan.place, PlaceState::kUsed);
-    close_here(loan.place);
+// Why what comes back is not fit to be cleaned.
+std::optional<CloseReason> Pool::why_not_kept(PlaceIndex place, std::uint32_t condition) {
+  constexpr std::uint32_t kLost = WEIR_COND_BROKEN | WEIR_COND_UNREAD | WEIR_COND_UNEXPECTED;
+  const Slot& slot = slots_[place];
+  if (slot.detached) return CloseReason::kDetached;
+  if (slot.is_worn_out()) return slot.worn_out_by.load();
+  if ((condition & kLost) != 0) return CloseReason::kError;
+  return std::nullopt;
+}
+
+// Why one that is clean is to be closed all the same.
+std::optional<CloseReason> Pool::why_not_wanted(PlaceIndex place) {
+  if (!is_valid() || is_closed()) return CloseReason::kPoolClosed;
+  if (is_overflow()) return CloseReason::kOverflow;
+  if (is_to_retire(place)) return CloseReason::kQuotaReclaim;
+  return std::nullopt;
+}
+
+// It is over for its holder, and so is its connection.
+void Pool::end(const Loan& loan, CloseReason why) {
+  slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
+  start_closing(loan.place, PlaceState::kUsed, why);
+  close_here(loan.place);
+}
+
+void Pool::give_on(const Loan& loan, std::optional<CloseReason> why) {
+  if (why) {
+    end(loan, *why);
   } else if ((attention_.fetch_and(~kSpareWanted) & kSpareWanted) != 0) {
+    Slot& slot = slots_[loan.place];
     slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
     slot.idle_since_ns = now_ns();
     ask_over(loan.place);
   } else {
     give_back(loan);
   }
+}
+
+Status Pool::release(const Loan& loan) {
+  const Inside inside(inside_);
+  WEIR_TRY(check_out(loan));
+  tell_checked_in(loan);
+  const std::uint32_t condition = what_to_clean(loan.place);
+  std::optional<CloseReason> why = why_not_kept(loan.place, condition);
+  const bool dirty = condition != 0 || always_reset_;
+  if (!why && dirty && !make_clean(loan.place, condition)) why = CloseReason::kResetFailed;
+  if (!why) why = why_not_wanted(loan.place);
+  give_on(loan, why);
   return Status();
 }
 
-Status Pool::discard(const Loan& loan) {
+Status Pool::release_later(const Loan& loan) {
   const Inside inside(inside_);
   WEIR_TRY(check_out(loan));
-  slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
-  start_closing(loan.place, PlaceState::kUsed);
-  close_here(loan.place);
+  tell_checked_in(loan);
+  const std::uint32_t condition = what_to_clean(loan.place);
+  const std::optional<CloseReason> why = why_not_kept(loan.place, condition);
+  if (why || (condition == 0 && !always_reset_)) {
+    give_on(loan, why ? why : why_not_wanted(loan.place));
+    return Status();
+  }
+  Slot& slot = slots_[loan.place];
+  slot.in_hands.store(true);
+  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+  Job job;
+  job.kind = Job::Kind::kReset;
+  job.place = loan.place;
+  job.dirty = always_reset_ || (condition & WEIR_COND_DIRTY) != 0;
+  jobs_.add(std::move(job));
+  wake_keeper();
   return Status();
+}
+
+Status Pool::discard(const Loan& loan, CloseReason why) {
+  const Inside inside(inside_);
+  WEIR_TRY(check_out(loan));
+  tell_checked_in(loan);
+  end(loan, slots_[loan.place].detached ? CloseReason::kDetached : why);
+  return Status();
+}
+
+Status Pool::wear_out(const Loan& loan, CloseReason why) {
+  WEIR_TRY(check_out(loan));
+  slots_[loan.place].wear_out(why);
+  return Status();
+}
+
+Status Pool::detach(const Loan& loan) {
+  WEIR_TRY(check_out(loan));
+  Slot& slot = slots_[loan.place];
+  if (slot.detached) return Status();
+  slot.detached = true;
+  slot.wear_out(CloseReason::kDetached);
+  book_.add(shm::Counter::kDetached);
+  tell({.kind = EventKind::kConnDetached, .connection = number_at(loan.place)});
+  return Status();
+}
+
+void Pool::tell_checked_in(const Loan& loan) {
+  if (!parts_.events.is_heard()) return;
+  const shm::PlaceInfo& info = ref().info(loan.place);
+  const std::uint64_t since_ns = info.since_ns.load(std::memory_order_relaxed);
+  const std::uint64_t now = monotonic_ns();
+  tell({.kind = EventKind::kCheckedIn,
+        .connection = number_at(loan.place),
+        .duration_ns = now > since_ns ? now - since_ns : 0});
 }
 
 Stats Pool::stats() const {
@@ -466,16 +613,34 @@ Stats Pool::stats() const {
   stats.worker_used = own.used;
   const shm::LineView line = shm::look_at_line(ref(), self());
   stats.waiting = line.waiting + line.waiting_local;
+  stats.paused = shm::demand_of(row).is_paused();
+  stats.generation = shm::demand_of(row).generation();
+  stats.acquires -= std::min(stats.acquires, row.acquires_popped.load());
   take_counters(stats, [this](shm::Counter counter) { return shm::sum_counter(ref(), counter); });
   return stats;
 }
 
+Stats Pool::pop_stats() {
+  Stats stats = this->stats();
+  ref().row().acquires_popped.fetch_add(stats.acquires);
+  take_counters(stats, [this](shm::Counter counter) { return shm::pop_counter(ref(), counter); });
+  return stats;
+}
+
 void Pool::close() {
-  attention_.fetch_or(kClosed);
+  if ((attention_.fetch_or(kClosed) & kClosed) != 0) return;
+  tell({.kind = EventKind::kPoolClosed});
   shm::wake_all_waiters(parts_.segment, self());
+  end_tickets();
   for (PlaceIndex place; (place = take_any_idle()) != kNoPlace;) {
-    if (!leave_to_others(place)) start_closing(place, PlaceState::kUsed);
+    if (!leave_to_others(place)) start_closing(place, PlaceState::kUsed, CloseReason::kPoolClosed);
   }
+}
+
+bool Pool::is_nothing_lent() {
+  return std::none_of(slots_.all().begin(), slots_.all().end(), [](const Slot& slot) {
+    return slot.serial.load(std::memory_order_relaxed) % 2 == 1;
+  });
 }
 
 bool Pool::is_empty() const {

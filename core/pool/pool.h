@@ -11,6 +11,7 @@
 //   keeping.cpp   what the keeper does for one pool     jobs.h       operations the keeper steps
 //   retiring.cpp  what a shrink left above the limit
 //   moving.cpp    connections that move to or come from other workers, live
+//   deciding.cpp  pause, clear, drain, resize, check: what is decided for the pool as a whole
 //
 // Threads: all public methods from any thread of this process, except the keeper's part, which one
 // thread at a time may use. Fork: in a child every method answers kForked or false and touches
@@ -35,9 +36,12 @@
 #include "config/pool_config.h"
 #include "driver/connection.h"
 #include "policy/policy.h"
+#include "pool/cancellation.h"
+#include "pool/events.h"
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
+#include "shm/control.h"
 #include "shm/handover.h"
 #include "shm/line.h"
 #include "shm/pool_ref.h"
@@ -74,7 +78,8 @@ struct Loan {
 /// What a caller asks for.
 struct Request {
   Deadline deadline = Deadline::never();
-  std::string_view label;  // for people; cut to 31 bytes
+  std::string_view label;                // for people; cut to 31 bytes
+  Cancellation* cancellation = nullptr;  // null: nobody cancels
 };
 
 class Pool {
@@ -89,6 +94,7 @@ class Pool {
     shm::Inbox* inbox;  // null: this worker receives no connections
     std::string service;
     std::unique_ptr<policy::Policy> policy;
+    const EventSink& events;
   };
   Pool(const PoolConfig& config, Parts parts);
   /// REQUIRES: is_empty(), or the process ends without using it again.
@@ -105,20 +111,68 @@ class Pool {
   /// Gives it back if it is good, clean and nothing more is to be done; false, and nothing done, if
   /// it takes release() to find out. Never blocks.
   bool try_release(const Loan& loan);
+  /// Begins an acquire that no thread sleeps for: done at once, or stepped by the keeper until it
+  /// is. kNotSupported: the driver can only block. Never blocks.
+  Status start(const std::shared_ptr<Ticket>& ticket);
+  /// As release(), but the keeper cleans what has to be cleaned. Never blocks.
+  Status release_later(const Loan& loan);
   /// Gives it back, clean. kNotCheckedOut and kForked alter nothing. Blocks for a reset at most.
   Status release(const Loan& loan);
   /// Gives it back to be closed.
-  Status discard(const Loan& loan);
+  Status discard(const Loan& loan, CloseReason why = CloseReason::kInvalidated);
+  /// It stays usable, and is closed when it comes back.
+  Status wear_out(const Loan& loan, CloseReason why);
+  /// The same, for a holder who means to keep it: no leak is reported of it any more.
+  Status detach(const Loan& loan);
+  /// Closes its session and opens another in the same place, out of line. On failure the loan is
+  /// over. Blocks until the deadline.
+  Status replace(Loan& loan, const Request& request);
   /// Whether the loan is still out, in this process.
   [[nodiscard]] bool is_out(const Loan& loan);
 
   [[nodiscard]] Stats stats() const;
+  /// The same, and every counter begins at zero again, for all who look.
+  Stats pop_stats();
   [[nodiscard]] const PoolConfig& config() const { return config_; }
   /// False in a forked child, and once this worker has fenced itself.
   [[nodiscard]] bool is_valid() const { return validity_.load(std::memory_order_relaxed) != 0; }
 
+  /// The number of the connection that is out.
+  [[nodiscard]] std::uint64_t number_of(const Loan& loan) const { return number_at(loan.place); }
+
+  // ---- deciding.cpp: for the pool as a whole ----------------------------------------------------
+
+  // The first four: in all workers, as shm/control.h says. False: it was so already.
+  bool pause();
+  bool resume();
+  bool clear(bool interrupt);
+  void drain();
+  /// Closes what is idle in this worker. What is lent may be lent again.
+  void dispose();
+  /// Sets max and min, for all workers. kBadConfig names what is wrong, and nothing has changed.
+  Status resize(std::uint32_t max, std::uint32_t min);
+  /// Pings what is idle in this worker; the dead are closed, and as many opened.
+  struct Checked {
+    std::uint32_t good = 0, dead = 0;
+  };
+  Result<Checked> check_idle(Deadline deadline);
+  /// Until `min` are open and idle or lent, on the whole machine. kTimeout says how far it came;
+  /// kPaused and kClosed, at once.
+  Status wait_ready(Deadline deadline);
+  /// This process was forked from one that had the pool: counted.
+  void note_fork() { book_.add(shm::Counter::kForks); }
+  [[nodiscard]] const EventSink& events() const { return parts_.events; }
+  /// Whether it lends nothing to anybody, on the whole machine.
+  [[nodiscard]] bool is_paused() const { return shm::demand_of(ref().row()).is_paused(); }
+  /// An acquire has failed for that reason: counted, unless it has been.
+  void count_failure(Code code);
+  /// Somebody listens from now on, or nobody any more.
+  void note_listener();
+
   /// From now on nothing is lent; waiters fail with kClosed; what is idle or comes back is closed.
   void close();
+  /// Whether no connection of this worker is lent.
+  [[nodiscard]] bool is_nothing_lent();
   /// Whether no connection of this worker is open, closing or lent, and no caller is inside.
   [[nodiscard]] bool is_empty() const;
   /// In a forked child: closes the inherited sockets with plain close(2). Async-signal-safe.
@@ -155,6 +209,12 @@ class Pool {
     std::uint64_t asked_ns = 0;  // when the server was last asked about it
     std::uint64_t pause_ns = 0;  // from then on
     std::uint64_t cancel_after_ns = 0;
+  };
+
+  // An empty place with its permit, and a turn to connect in it.
+  struct Opening {
+    shm::Room room;
+    shm::Turn turn;
   };
 
   // -- pool.cpp
@@ -226,30 +286,75 @@ class Pool {
            slots_[loan.place].serial.load(std::memory_order_relaxed) == loan.serial;
   }
   Status check_out(const Loan& loan);
-  bool make_clean(Slot& slot, std::uint32_t condition);
+  bool make_clean(PlaceIndex place, std::uint32_t condition);
+  void note_reset(PlaceIndex place, const Status& status);
+  Step step_reset(Job& job, Status* status);
+  void finish_reset(const Job& job, const Status& status);
+  [[nodiscard]] std::uint32_t what_to_clean(PlaceIndex place) {
+    return slots_[place].connection.condition(WEIR_LOOK_LOCAL) & dirty_bits_;
+  }
+  [[nodiscard]] std::optional<CloseReason> why_not_kept(PlaceIndex place, std::uint32_t condition);
+  [[nodiscard]] std::optional<CloseReason> why_not_wanted(PlaceIndex place);
   void replace_all_if_doubtful(Slot& failed);
   void give_back(const Loan& loan);
+  void end(const Loan& loan, CloseReason why);
+  void give_on(const Loan& loan, std::optional<CloseReason> why);
+  void tell_checked_in(const Loan& loan);
   [[nodiscard]] bool is_overflow() const;
   [[nodiscard]] Status is_open() const;
   Status not_available(Code code, const Request& request, std::uint64_t started_ns,
                        std::string_view why) const;
   Status too_late(const Request& request, std::uint64_t started_ns, std::string_view why);
 
+  // -- deciding.cpp
+  // Whether something is as it has not been seen here: somebody waits, or the pool is paused, or
+  // has a new generation.
+  [[nodiscard]] bool is_called() const {
+    return ref().row().demand.load() != quiet_.load(std::memory_order_relaxed);
+  }
+  void heed();
+  void heed_cut();
+  void tell_of(shm::DemandWord was, shm::DemandWord now);
+  void wear_out_old(std::uint32_t generation);
+  [[nodiscard]] bool is_old(PlaceIndex place, std::uint32_t generation) const {
+    return ref().info(place).generation.load(std::memory_order_relaxed) != generation;
+  }
+  [[nodiscard]] bool is_cut(PlaceIndex place) const;
+  [[nodiscard]] bool is_given_up(const Request& request) const {
+    return request.cancellation != nullptr && request.cancellation->is_cancelled();
+  }
+  Status cancelled(const Request& request, std::uint64_t started_ns) const;
+  [[nodiscard]] std::uint64_t number_at(PlaceIndex place) const {
+    return ref().info(place).connection.load(std::memory_order_relaxed);
+  }
+  Code tell(Event event) const {
+    if (!parts_.events.is_heard()) return Code::kOk;
+    event.pool = config_.name;
+    return parts_.events.tell(event);
+  }
+  [[nodiscard]] PlaceIndex take_in_order();
+  void open_instead(std::uint32_t count);
+
   // -- giving.cpp
   [[nodiscard]] bool may_pass_the_line();
   [[nodiscard]] bool may_make_room(const shm::LineView& view) const;
   [[nodiscard]] const shm::Candidate* whom_to_grant(const shm::LineView& view) const;
-  [[nodiscard]] bool is_demanded() const { return ref().row().demand.load() != 0; }
+  [[nodiscard]] bool is_demanded() const { return shm::is_demanded(ref().row()); }
   // USED -> IDLE. False: the place is to be retired or was settled (we are believed dead), and the
   // connection is being closed instead.
   bool set_idle(PlaceIndex place) {
-    const Slot& slot = slots_[place];
+    Slot& slot = slots_[place];
     store_if_new(ref().info(place).since_ns, slot.idle_since_ns);
+    if (keeps_order_) slot.returned.store(returns_.fetch_add(1) + 1, std::memory_order_relaxed);
     const std::uint64_t idle = slot.idle_word.load(std::memory_order_relaxed);
     std::uint64_t used = idle + kIdleToUsed;
     if (cell(place).compare_exchange_strong(used, idle)) return true;
-    start_closing(place, PlaceState::kUsed);
+    start_closing(place, PlaceState::kUsed, why_not_idle(place));
     return false;
+  }
+  [[nodiscard]] CloseReason why_not_idle(PlaceIndex place) {
+    return slots_[place].is_worn_out() ? slots_[place].worn_out_by.load()
+                                       : CloseReason::kQuotaReclaim;
   }
   [[nodiscard]] bool is_wanted_by(const shm::LineView& view) const;
   [[nodiscard]] bool is_wanted() const;
@@ -259,7 +364,7 @@ class Pool {
   void serve(PlaceIndex place);
   void check_and_serve(PlaceIndex place);
   void serve_idle();
-  void start_closing(PlaceIndex place, PlaceState from);
+  void start_closing(PlaceIndex place, PlaceState from, CloseReason why);
   [[nodiscard]] std::uint32_t closing_soon() const;
   [[nodiscard]] std::uint32_t rooms_to_take() const;
   void ring_whoever_has_idle(bool everybody) const;
@@ -275,16 +380,25 @@ class Pool {
   void receive();
   std::optional<PlaceIndex> attach(shm::Arrival&& arrival);
 
+  // -- ticket.cpp
+  friend class Ticket;
+  [[nodiscard]] bool is_forked() const { return parts_.membership.is_forked(); }
+  std::optional<Loan> lend_to(Ticket& ticket, bool& checks);
+  void open_for(Ticket& ticket, const Opening& opening);
+  void add_job_for(Ticket& ticket, Job::Kind kind, PlaceIndex place, shm::Turn turn);
+  void return_unused(const Loan& loan);
+  void end_tickets();
+  std::uint64_t step_tickets(std::uint64_t now_ns);
+  void tick_for_tickets(bool in_line, std::uint64_t now_ns);
+
   // -- waiting.cpp
+  class Wait;
   [[nodiscard]] Status is_granted(PlaceIndex place) const;
+  Result<Loan> find(const Request& request, std::uint64_t started_ns);
   Result<Loan> wait_in_line(const Request& request, std::uint64_t started_ns);
   void tick();
 
   // -- opening.cpp
-  struct Opening {
-    shm::Room room;
-    shm::Turn turn;
-  };
   [[nodiscard]] bool is_vacant(PlaceIndex place);
   std::optional<Opening> take_opening();
   [[nodiscard]] std::uint32_t own_places() const;
@@ -295,8 +409,9 @@ class Pool {
   void settle_in(PlaceIndex place, std::uint64_t opened_ns);
   Status begin_connect(const Opening& opening);
   Step step_connect(Job& job, Status* status);
+  bool start_statement(Job& job, Status* status);
   Result<Loan> connect(const Opening& opening, const Request& request, std::uint64_t started_ns);
-  bool finish_connect(const Job& job);
+  Status finish_connect(const Job& job);
   void fail_connect(const Job& job, const Status& status);
   [[nodiscard]] std::uint64_t full_pause_ns() const;
   [[nodiscard]] Status breaker_says() const;
@@ -307,6 +422,7 @@ class Pool {
     return job.kind == Job::Kind::kCancel ? job.own : slots_[job.place].connection;
   }
   Status start_job(Job& job, std::uint64_t now_ns);
+  Step step_job(Job& job, Status* status);
   void step_jobs(std::uint64_t now_ns);
   void finish_job(Job& job, const Status& status);
   void finish_close(Job& job, const Status& status);
@@ -332,6 +448,7 @@ class Pool {
   void fill_warm(const policy::PoolView& view, std::uint64_t now_ns);
   [[nodiscard]] std::uint64_t backoff_ns() const;
   void report_leaks(std::uint64_t now_ns);
+  void sample_use(std::uint64_t now_ns);
 
   // -- retiring.cpp
   void retire_excess(bool once_a_second);
@@ -354,19 +471,25 @@ class Pool {
   const std::uint64_t turn_ns_;
   const bool may_move_;  // as configured, and as the driver can
   const bool always_reset_;
+  const bool keeps_order_;
   const bool has_overflow_;         // keep < max: a release may have to close
   const bool releases_take_more_;   // than a look at the session
   const std::uint32_t dirty_bits_;  // which conditions a release cleans up
   Slots slots_;
   shm::StatsBook book_;
   Jobs jobs_;
+  Mutex tickets_mutex_;
+  std::vector<std::shared_ptr<Ticket>> tickets_ WEIR_GUARDED_BY(tickets_mutex_);
   // What a release must not overlook, one word for the fast path to read.
   static constexpr std::uint32_t kClosed = 1;       // nothing is lent any more
   static constexpr std::uint32_t kSpareWanted = 2;  // the keeper wants a connection to ask over
   static constexpr std::uint32_t kRetiring = 4;     // some of ours are more than a limit allows
+  static constexpr std::uint32_t kEachLease = 8;    // somebody listens, or stacks are captured
+  static constexpr std::uint32_t kNotAtOnce = kClosed | kEachLease;
   // Read by every lease and release, and written seldom: apart from what is written often.
   alignas(64) std::atomic<std::uint32_t> attention_{0};
-  std::atomic<std::uint64_t> tick_ns_{0};             // 0: nobody refreshes it, read a clock
+  std::atomic<std::uint64_t> tick_ns_{0};  // 0: nobody refreshes it, read a clock
+  std::atomic<std::uint32_t> quiet_{0};    // demand as long as nothing has to be looked at
   alignas(64) std::atomic<std::uint32_t> inside_{0};  // callers in acquire() or release()
   std::atomic<bool> asking_{false};                   // a job of kind kConfirm exists
   std::atomic<bool> close_next_{false};               // the next one given back is in excess
@@ -375,6 +498,10 @@ class Pool {
   std::atomic<bool> moves_;                       // connections of ours can move to other workers
   std::atomic<std::uint64_t> sends_again_ns_{0};  // not before then
   std::atomic<bool> said_unmovable_{false};
+  std::atomic<std::uint32_t> heeded_{0};  // the last decision that this worker acted on
+  std::atomic<std::uint32_t> cut_heeded_{0};
+  std::atomic<std::uint64_t> returns_{0};  // counted where an order is kept
+  std::atomic<std::uint32_t> to_open_{0};  // in the stead of dead ones
   // Constant once the pool is used.
   bool ticking_ = false;
   std::function<void()> keep_once_;
@@ -386,8 +513,11 @@ class Pool {
   std::vector<std::uint64_t> unowned_;          // fenced, per place: serial + 1 when last seen so
   mutable std::minstd_rand jitter_{std::random_device{}()};
   policy::SizeDecision size_;
+  std::uint64_t next_ticket_tick_ns_ = UINT64_MAX;
+  unsigned ticket_ticks_ = 0;
   std::uint64_t next_second_ns_ = 0;
   std::uint64_t next_fill_ns_ = 0;
+  std::uint64_t sampled_ns_ = 0;  // when use was sampled last
 };
 
 }  // namespace weir::pool

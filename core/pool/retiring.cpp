@@ -25,7 +25,7 @@ void Pool::retire_excess(bool once_a_second) {
       if (!word.retire() && !shm::is_excess(ref(), place, word.occ())) continue;
       flagged = true;
       if (word.state() != PlaceState::kIdle || !take_idle_or_retiring(place)) continue;
-      start_closing(place, PlaceState::kUsed);
+      start_closing(place, PlaceState::kUsed, CloseReason::kQuotaReclaim);
       ++flagged_idle;
     }
   }
@@ -33,7 +33,7 @@ void Pool::retire_excess(bool once_a_second) {
   if (one_more) {
     const PlaceIndex idle = take_any_idle();
     if (idle != kNoPlace) {
-      start_closing(idle, PlaceState::kUsed);
+      start_closing(idle, PlaceState::kUsed, CloseReason::kQuotaReclaim);
     } else {
       close_next_.store(true);
     }

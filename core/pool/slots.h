@@ -12,6 +12,8 @@
 #include <span>
 
 #include "driver/connection.h"
+#include "pool/events.h"
+#include "pool/stack.h"
 
 namespace weir::pool {
 
@@ -22,6 +24,9 @@ struct alignas(64) Slot {
   // load right behind a compare-and-swap of the same word waits for it (7 ns of 19 for a pair).
   std::atomic<std::uint64_t> idle_word{0};
   std::atomic<std::uint64_t> serial{0};  // counts lendings and returns: odd while lent
+  // Instead of an idle word: it is lent no more, and closed when it comes back, for this reason.
+  static constexpr std::uint64_t kWornOut = 0xf;  // a state that no place has
+  std::atomic<CloseReason> worn_out_by{CloseReason::kStale};
   // Somebody who is no leaseholder works with the connection, and sees to what becomes of it: a
   // caller who connects or checks, or a job.
   std::atomic<bool> in_hands{false};
@@ -30,12 +35,22 @@ struct alignas(64) Slot {
   std::atomic<std::uint64_t> expires_ns{0};
   std::uint64_t idle_since_ns = 0;
   std::uint64_t checked_ns = 0;  // when it last answered
-  bool labelled = false;         // its place shows a label
+  // Counts returns of the pool's, where an order is kept. Atomic: any thread looks who is next.
+  std::atomic<std::uint64_t> returned{0};
+  bool labelled = false;              // its place shows a label
+  std::atomic<bool> detached{false};  // its holder keeps it for good: closed when it comes back
+  Stack stack{};                      // of who acquired it, if that is captured
   // What a forked child must close: a number, and the inode behind it, since a host's closefrom()
   // can have made the number another file's.
   std::atomic<int> socket{-1};
   std::atomic<std::uint64_t> socket_inode{0};
 
+  /// From now on it is not lent; who has it keeps it until it comes back. Any thread.
+  void wear_out(CloseReason why) {
+    worn_out_by.store(why);
+    idle_word.store(kWornOut);
+  }
+  [[nodiscard]] bool is_worn_out() const { return idle_word.load() == kWornOut; }
   /// Notes the connection's present socket. A system call when it changed.
   void note_socket();
   /// In a forked child. Async-signal-safe.

@@ -2,7 +2,7 @@
 // GRANTED, an empty place from anywhere as CLAIMED and an offer; both end in the same waiter word.
 #include <algorithm>
 
-#include "pool/pool.h"
+#include "pool/wait.h"
 #include "shm/lingering.h"
 #include "shm/reaper.h"
 
@@ -14,18 +14,8 @@ using shm::WaiterWord;
 
 namespace {
 
-// A woken waiter looks for what died between freeing and waking: the first in line often, since it
-// is their turn; the rest rarely. After a kill the oldest waiter has the place 1.5 ms (median)
-// later.
-constexpr std::uint64_t kTickFirstNs = 2'000'000;
-constexpr std::uint64_t kTickRestNs = 50'000'000;
-constexpr std::uint32_t kFirst = 4;
 // A giver is between claiming and offering for well below a microsecond unless it stopped or died.
 constexpr std::uint64_t kClaimPatienceNs = 1'000'000;
-// Every so many ticks a waiter reminds the one that has had an idle connection for longest; every
-// so many everybody that has one.
-constexpr unsigned kRingEvery = 5;
-constexpr unsigned kRingAllEvery = 25;
 
 }  // namespace
 
@@ -60,124 +50,194 @@ Status Pool::is_granted(PlaceIndex place) const {
 }
 
 Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns) {
-  std::optional<Waiter> entered =
-      Waiter::enter(ref(), self(), request.deadline, request.label, config_.max_waiting);
-  if (!entered) {
-    WEIR_TRY(is_open());  // or this worker is believed dead
-    book_.add(shm::Counter::kTooManyWaiters);
-    return not_available(Code::kTooManyWaiters, request, started_ns, "the line is full");
-  }
-  Waiter& waiter = *entered;
-  waiter.set_local_only(at_worker_cap());
-  const auto got_it = [&] {
-    const std::uint64_t waited_ns = monotonic_ns() - started_ns;
-    book_.add(shm::Counter::kAcquiresWaited);
-    book_.add(shm::Counter::kWaitNs, waited_ns);
-    book_.record(shm::Histogram::kWait, waited_ns);
-  };
-
-  shm::match(ref(), self());
-  serve_idle();
-  ring_whoever_has_idle(false);
-  // What was left idle for a thread that then did not come is looked for when its time is over.
-  std::uint64_t next_tick_ns =
-      waiter.since_ns() +
-      (handover_after_ns_ == 0 ? kTickFirstNs : std::min(kTickFirstNs, handover_after_ns_));
-  std::uint64_t claimed_inc = UINT64_MAX, claimed_since_ns = 0;
-  unsigned ticks = 0;
-
+  Wait wait(*this, request, started_ns);
+  WEIR_TRY(wait.enter());
   while (true) {
-    waiter.clear_wake();
-    const WaiterWord seen = waiter.word();
-    if (waiter.is_lost(seen)) {
-      wake_keeper();  // it fences this worker
-      return Status(Code::kNotOpen, "pool " + config_.name +
-                                        ": this worker was believed dead while it waited; try "
-                                        "again");
+    switch (wait.step()) {
+      case Wait::Next::kSleep:
+        wait.waiter().wait(Deadline::at_ns(wait.sleeps_until_ns()));
+        break;
+      case Wait::Next::kGot:
+        return wait.loan();
+      case Wait::Next::kConnect:
+        return connect(wait.opening(), request, started_ns);
+      case Wait::Next::kFailed:
+        return wait.status();
+    }
+  }
+}
+
+// ---- Wait -------------------------------------------------------------------------------------
+
+Status Pool::Wait::enter() {
+  waiter_ = Waiter::enter(pool_.ref(), pool_.self(), request_.deadline, request_.label,
+                          pool_.config_.max_waiting);
+  if (!waiter_) {
+    WEIR_TRY(pool_.is_open());  // or this worker is believed dead
+    pool_.book_.add(shm::Counter::kTooManyWaiters);
+    return pool_.not_available(Code::kTooManyWaiters, request_, started_ns_, "the line is full");
+  }
+  waiter_->set_local_only(pool_.at_worker_cap());
+  if (request_.cancellation != nullptr) {
+    waking_.emplace(request_.cancellation, pool_.parts_.segment.waiters()[waiter_->row()].futex);
+  }
+  shm::match(pool_.ref(), pool_.self());
+  pool_.serve_idle();
+  pool_.ring_whoever_has_idle(false);
+  // What was left idle for a thread that then did not come is looked for when its time is over.
+  const std::uint64_t after_ns = pool_.handover_after_ns_;
+  next_tick_ns_ =
+      waiter_->since_ns() + (after_ns == 0 ? kTickFirstNs : std::min(kTickFirstNs, after_ns));
+  return Status();
+}
+
+void Pool::Wait::leave_ticks_to_keeper() {
+  ticks_ = false;
+  waiter_->ring_keeper();
+}
+
+bool Pool::Wait::is_over(std::uint64_t now_ns) const {
+  return gives_up_ || request_.deadline.passed(now_ns) || pool_.is_given_up(request_) ||
+         pool_.is_closed() || pool_.is_paused() || !pool_.is_valid() ||
+         pool_.parts_.segment.is_poisoned();
+}
+
+void Pool::Wait::got_it() {
+  const std::uint64_t waited_ns = monotonic_ns() - started_ns_;
+  pool_.book_.add(shm::Counter::kAcquiresWaited);
+  pool_.book_.add(shm::Counter::kWaitNs, waited_ns);
+  pool_.book_.record(shm::Histogram::kWait, waited_ns);
+}
+
+Pool::Wait::Next Pool::Wait::failed(Status status) {
+  status_ = std::move(status);
+  waking_.reset();
+  return Next::kFailed;
+}
+
+Pool::Wait::Next Pool::Wait::give_up() {
+  gives_up_ = true;
+  while (true) {
+    const Next next = step();
+    if (next != Next::kSleep) return next;
+    waiter_->wait(Deadline::at_ns(sleeps_until_ns_));  // for who has just claimed us: 1 ms at most
+  }
+}
+
+Pool::Wait::Next Pool::Wait::step() {
+  while (true) {
+    waiter_->clear_wake();
+    const WaiterWord seen = waiter_->word();
+    if (waiter_->is_lost(seen)) {
+      pool_.wake_keeper();  // it fences this worker
+      return failed(Status(Code::kNotOpen, "pool " + pool_.config_.name +
+                                               ": this worker was believed dead while it waited; "
+                                               "try again"));
     }
     const std::uint64_t now_ns = monotonic_ns();
-    const bool over = request.deadline.passed(now_ns) || is_closed() || !is_valid() ||
-                      parts_.segment.is_poisoned();
-
+    const bool over = is_over(now_ns);
+    std::optional<Next> next;
     if (seen.state() == WaiterState::kGranted) {
-      // The connection is ours: the grant was the handing over, whatever the clock says.
-      const std::optional<PlaceIndex> place = ref().local(seen.what());
-      if (!waiter.leave(seen)) continue;
-      if (place) WEIR_TRY(is_granted(*place));
-      if (!place)
-        parts_.segment.poison("a waiter was granted place " + std::to_string(seen.what()));
-      if (!place || !is_to_be_lent(*place)) return parts_.segment.usable();
-      got_it();
-      return lend(*place, request.label);
+      next = take_grant(seen);
+    } else if (seen.state() == WaiterState::kClaimed) {
+      next = take_claim(seen, now_ns, over);
+    } else if (over) {
+      if (waiter_->leave(seen)) next = leave_late();
+    } else if (ticks_ && now_ns >= next_tick_ns_) {
+      waiter_->set_local_only(pool_.at_worker_cap());
+      pool_.tick();
+      if (++tick_ % kRingEvery == 0) pool_.ring_whoever_has_idle(tick_ % kRingAllEvery == 0);
+      next_tick_ns_ = monotonic_ns() + (waiter_->ahead() < kFirst ? kTickFirstNs : kTickRestNs);
+      // something may have come of it
+    } else {
+      const Deadline tick = ticks_ ? Deadline::at_ns(next_tick_ns_) : Deadline::never();
+      sleeps_until_ns_ = request_.deadline.earlier_of(tick).ns();
+      next = Next::kSleep;
     }
-
-    if (seen.state() == WaiterState::kClaimed) {
-      std::optional<shm::Room> room = shm::accept_offer(ref(), self(), waiter, seen);
-      if (!room && seen.inc() != claimed_inc) {
-        claimed_inc = seen.inc();
-        claimed_since_ns = now_ns;
-      }
-      const bool comes_live = !room && shm::is_on_its_way(ref(), self(), seen);
-      if (comes_live) {
-        receive();
-        if (waiter.word() != seen) continue;
-      }
-      const std::uint64_t patience_ns = comes_live ? shm::kHandoverPatienceNs : kClaimPatienceNs;
-      if (!room && !over && now_ns < claimed_since_ns + patience_ns) {
-        waiter.wait(Deadline::at_ns(claimed_since_ns + patience_ns));
-        continue;
-      }
-      const bool too_many = room && above_worker_cap();
-      if (too_many) waiter.set_local_only(true);  // else it would be offered the next one
-      const std::optional<shm::Turn> turn = room && !over && !too_many && is_vacant(room->place)
-                                                ? shm::take_turn(ref(), self(), now_ns)
-                                                : std::nullopt;
-      if (turn) {
-        // Ours and a turn to connect: out of the line. Only we leave CLAIMED.
-        waiter.leave(seen);
-        got_it();
-        return connect(Opening{*room, *turn}, request, started_ns);
-      }
-      // No offer came, nobody may connect just now, or it is too late: back in line or out of it.
-      // What had been offered is looked at once more afterwards, since the giver looks once more as
-      // well.
-      const bool out = over ? waiter.leave(seen) : waiter.take_back(seen);
-      if (!out) {
-        if (room) shm::leave_room(ref(), self(), room->place, room->word);
-        continue;
-      }
-      if (!room) {
-        book_.add(shm::Counter::kTakenBack);
-        room = shm::accept_offer(ref(), self(), waiter, seen);
-      }
-      if (room) shm::leave_room(ref(), self(), room->place, room->word);
-      receive();  // it may have been parked before its giver saw that nobody is claimed any more
-      if (over) {
-        shm::match(ref(), self());
-        break;
-      }
-      shm::raise_demand(ref());
-      shm::match(ref(), self());
-      continue;
-    }
-
-    if (over) {
-      if (waiter.leave(seen)) break;
-      continue;
-    }
-    if (now_ns >= next_tick_ns) {
-      waiter.set_local_only(at_worker_cap());
-      tick();
-      if (++ticks % kRingEvery == 0) ring_whoever_has_idle(ticks % kRingAllEvery == 0);
-      next_tick_ns = monotonic_ns() + (waiter.ahead() < kFirst ? kTickFirstNs : kTickRestNs);
-      continue;  // something may have come of it
-    }
-    waiter.wait(request.deadline.earlier_of(Deadline::at_ns(next_tick_ns)));
+    if (!next) continue;
+    if (*next != Next::kSleep) waking_.reset();
+    return *next;
   }
+}
 
-  WEIR_TRY(is_open());
-  book_.record(shm::Histogram::kWait, monotonic_ns() - started_ns);
-  return too_late(request, started_ns, "the deadline passed in line");
+// The connection is ours: the grant was the handing over, whatever the clock says.
+std::optional<Pool::Wait::Next> Pool::Wait::take_grant(WaiterWord seen) {
+  const std::optional<PlaceIndex> place = pool_.ref().local(seen.what());
+  if (!waiter_->leave(seen)) return std::nullopt;
+  if (place) {
+    Status granted = pool_.is_granted(*place);
+    if (!granted.ok()) return failed(std::move(granted));
+  } else {
+    pool_.parts_.segment.poison("a waiter was granted place " + std::to_string(seen.what()));
+  }
+  if (!place || !pool_.is_to_be_lent(*place)) return failed(pool_.parts_.segment.usable());
+  got_it();
+  loan_ = pool_.lend(*place, request_.label);
+  return Next::kGot;
+}
+
+std::optional<Pool::Wait::Next> Pool::Wait::take_claim(WaiterWord seen, std::uint64_t now_ns,
+                                                       bool over) {
+  const shm::PoolRef& ref = pool_.ref();
+  const shm::WorkerId self = pool_.self();
+  std::optional<shm::Room> room = shm::accept_offer(ref, self, *waiter_, seen);
+  if (!room && seen.inc() != claimed_inc_) {
+    claimed_inc_ = seen.inc();
+    claimed_since_ns_ = now_ns;
+  }
+  const bool comes_live = !room && shm::is_on_its_way(ref, self, seen);
+  if (comes_live) {
+    pool_.receive();
+    if (waiter_->word() != seen) return std::nullopt;
+  }
+  const std::uint64_t patience_ns = comes_live ? shm::kHandoverPatienceNs : kClaimPatienceNs;
+  if (!room && !over && now_ns < claimed_since_ns_ + patience_ns) {
+    sleeps_until_ns_ = claimed_since_ns_ + patience_ns;
+    return Next::kSleep;
+  }
+  const bool too_many = room && pool_.above_worker_cap();
+  if (too_many) waiter_->set_local_only(true);  // else it would be offered the next one
+  const std::optional<shm::Turn> turn = room && !over && !too_many && pool_.is_vacant(room->place)
+                                            ? shm::take_turn(ref, self, now_ns)
+                                            : std::nullopt;
+  if (turn) {
+    // Ours and a turn to connect: out of the line. Only we leave CLAIMED.
+    waiter_->leave(seen);
+    got_it();
+    opening_ = Opening{*room, *turn};
+    return Next::kConnect;
+  }
+  // No offer came, nobody may connect just now, or it is too late: back in line or out of it. What
+  // had been offered is looked at once more afterwards, since the giver looks once more as well.
+  const bool out = over ? waiter_->leave(seen) : waiter_->take_back(seen);
+  if (!out) {
+    put_back(room);
+    return std::nullopt;
+  }
+  if (!room) {
+    pool_.book_.add(shm::Counter::kTakenBack);
+    room = shm::accept_offer(ref, self, *waiter_, seen);
+  }
+  put_back(room);
+  pool_.receive();  // it may have been parked before its giver saw that nobody is claimed any more
+  if (!over) shm::raise_demand(ref);
+  shm::match(ref, self);
+  return over ? std::optional<Next>(leave_late()) : std::nullopt;
+}
+
+void Pool::Wait::put_back(const std::optional<shm::Room>& room) {
+  if (room) shm::leave_room(pool_.ref(), pool_.self(), room->place, room->word);
+}
+
+// Out of the line without anything. REQUIRES: it has left.
+Pool::Wait::Next Pool::Wait::leave_late() {
+  if (gives_up_ || pool_.is_given_up(request_)) {
+    return failed(pool_.cancelled(request_, started_ns_));
+  }
+  Status open = pool_.is_open();
+  if (!open.ok()) return failed(std::move(open));
+  pool_.book_.record(shm::Histogram::kWait, monotonic_ns() - started_ns_);
+  return failed(pool_.too_late(request_, started_ns_, "the deadline passed in line"));
 }
 
 }  // namespace weir::pool

@@ -59,6 +59,7 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
   declaration.linger_idle_ms = static_cast<std::uint32_t>(config.linger_idle().count());
   declaration.linger_told_ms = static_cast<std::uint32_t>(config.linger_told().count());
   declaration.linger_used_ms = static_cast<std::uint32_t>(config.linger_used().count());
+  declaration.start_paused = config.start_paused;
   declaration.on_conflict = how(config.on_conflict);
   return declaration;
 }
@@ -107,6 +108,7 @@ Result<shm::Declared> declare(const shm::Segment& segment, shm::WorkerId self,
 
 Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig& config,
                                                      const std::deque<driver::Dsn>& dsns, Log& log,
+                                                     const pool::EventSink& events,
                                                      Deadline deadline) {
   auto made = std::unique_ptr<Attachment>(new Attachment());
   shm::SegmentOptions options;
@@ -147,7 +149,7 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
     made->pools_.push_back(std::make_unique<pool::Pool>(
         pool, pool::Pool::Parts{*made->segment_, *made->membership_, *ref, dsns[i], log,
                                 made->inbox_.get(), config.service,
-                                std::make_unique<policy::FixedPolicy>()}));
+                                std::make_unique<policy::FixedPolicy>(), events}));
     pools.push_back(made->pools_.back().get());
   }
   made->keeper_ = std::make_unique<pool::Keeper>(*made->segment_, *made->membership_,
@@ -195,6 +197,10 @@ void Attachment::close() {
 bool Attachment::is_empty() const {
   return std::all_of(pools_.begin(), pools_.end(),
                      [](const auto& pool) { return pool->is_empty(); });
+}
+
+void Attachment::note_fork() {
+  for (const auto& pool : pools_) pool->note_fork();
 }
 
 void Attachment::after_fork_in_child() {

@@ -32,7 +32,7 @@ class Attachment {
   /// limit "auto" may take a connection to its server, closed again.
   static Result<std::unique_ptr<Attachment>> make(const config::RuntimeConfig& config,
                                                   const std::deque<driver::Dsn>& dsns, Log& log,
-                                                  Deadline deadline);
+                                                  const pool::EventSink& events, Deadline deadline);
   ~Attachment();
   /// Stops the keeper and leaves the segment. What remains only knows that its leases are not good.
   /// REQUIRES: is_empty(), in the process that made it.
@@ -47,6 +47,8 @@ class Attachment {
   void close();
   /// Whether no connection of this process is left in it.
   [[nodiscard]] bool is_empty() const;
+  /// This process is a child of one that had attached: counted in each pool.
+  void note_fork();
   /// Closes inherited sockets and the segment's descriptor. Async-signal-safe.
   void after_fork_in_child();
 

@@ -100,6 +100,13 @@ Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& option
     if (!dsn.ok()) return Status(dsn.status()).in("pool " + pool.name);
     runtime->dsns_.push_back(std::move(dsn).value());
   }
+  if (options.listener) runtime->events_.listen(options.listener);
+  for (const config::PoolConfig& pool : runtime->config_.pools) {
+    const std::string text = "driver=" + pool.driver + " min=" + std::to_string(pool.min) +
+                             " keep=" + std::to_string(pool.kept()) +
+                             " max=" + std::to_string(pool.max);
+    runtime->events_.tell({.kind = pool::EventKind::kPoolCreated, .pool = pool.name, .text = text});
+  }
   return runtime.release();
 }
 
@@ -113,6 +120,55 @@ Status Runtime::close(Runtime* runtime) {
     if (--runtime->users_ > 0) return Status();
   }
   return runtime->shut_down();
+}
+
+Status Runtime::close_by(Runtime* runtime, Deadline deadline) {
+  Status late;
+  {
+    const MutexLock lock(registry().mutex);
+    const auto& all = registry().runtimes;
+    if (std::find(all.begin(), all.end(), runtime) == all.end() || runtime->users_ != 1) {
+      deadline = Deadline::at_ns(0);  // not ours to end: close() says so, or counts
+    }
+  }
+  if (deadline.ns() != 0) {
+    for (PoolHandle& handle : runtime->handles_) {
+      Status closed = runtime->close_pool(handle, deadline);
+      if (!closed.ok()) late = std::move(closed);
+    }
+  }
+  WEIR_TRY(close(runtime));
+  return late;
+}
+
+Status Runtime::close_pool(PoolHandle& handle, Deadline deadline) {
+  handle.closed.store(true);
+  pool::Pool* const pool = handle.current.load(std::memory_order_acquire);
+  if (pool == nullptr || !pool->is_valid()) return Status();
+  pool->close();
+  return wait_for_leases(*pool, deadline);
+}
+
+Status Runtime::wait_for_leases(pool::Pool& pool, Deadline deadline) {
+  while (!pool.is_nothing_lent()) {
+    if (deadline.passed(monotonic_ns())) {
+      return Status(Code::kTimeout, "pool " + pool.config().name + ": " +
+                                        std::to_string(pool.stats().worker_used) +
+                                        " connections are still lent; they are closed as they "
+                                        "come back");
+    }
+    if (no_threads_) static_cast<void>(keep());
+    const timespec pause{0, 500'000};
+    nanosleep(&pause, nullptr);
+  }
+  return Status();
+}
+
+void Runtime::listen(pool::EventSink::Listener listener) {
+  const MutexLock lock(mutex_);
+  events_.listen(std::move(listener));
+  if (!attachment_ || attachment_->is_forked()) return;
+  for (PoolHandle& handle : handles_) attachment_->pool(handle.index).note_listener();
 }
 
 Status Runtime::shut_down() {
@@ -168,12 +224,14 @@ Status Runtime::attach(Deadline deadline) {
   if (is_closed()) return Status(Code::kClosed, "the runtime was closed");
   if (attachment_ && attachment_->is_valid()) return Status();
   if (attachment_) former_.push_back(std::move(attachment_));
-  auto made = Attachment::make(config_, dsns_, log_, deadline);
+  auto made = Attachment::make(config_, dsns_, log_, events_, deadline);
   if (!made.ok()) return made.status();
+  if (!former_.empty() && former_.back()->is_forked()) made.value()->note_fork();
   // Without its keeper it is not kept: the next caller tries again.
   if (!no_threads_) WEIR_TRY(made.value()->keeper().start());
   attachment_ = std::move(made).value();
   for (PoolHandle& handle : handles_) {
+    if (handle.closed.load()) attachment_->pool(handle.index).close();
     handle.current.store(&attachment_->pool(handle.index), std::memory_order_release);
   }
   return Status();
@@ -237,6 +295,7 @@ void Runtime::after_fork_in_child() WEIR_NO_THREAD_SAFETY_ANALYSIS {
   for (Runtime* runtime : registry().runtimes) {
     if (runtime->attachment_) runtime->attachment_->after_fork_in_child();
     for (const auto& former : runtime->former_) former->after_fork_in_child();
+    runtime->completions_.renew();
     runtime->mutex_.unlock();
   }
   registry().mutex.unlock();

@@ -20,6 +20,8 @@
 #include "base/status.h"
 #include "config/runtime_config.h"
 #include "driver/plugin.h"
+#include "pool/completions.h"
+#include "pool/events.h"
 #include "runtime/attachment.h"
 
 namespace weir::runtime {
@@ -31,6 +33,7 @@ struct PoolHandle {
   Runtime* runtime = nullptr;
   std::size_t index = 0;
   std::atomic<pool::Pool*> current{nullptr};
+  std::atomic<bool> closed{false};  // in this process, for good
 };
 
 struct OpenOptions {
@@ -41,6 +44,7 @@ struct OpenOptions {
   void* log_context = nullptr;
   LogLevel log_level = LogLevel::kInfo;
   bool no_threads = false;
+  pool::EventSink::Listener listener = nullptr;
 };
 
 class Runtime {
@@ -48,6 +52,9 @@ class Runtime {
   /// Finds or makes the runtime of that configuration; counts its users. Reads files, loads
   /// drivers.
   static Result<Runtime*> open(const OpenOptions& options);
+  /// Waits until what is lent in this process has come back, at most until `deadline`, lending
+  /// nothing meanwhile; then as close(). kTimeout if some is still out.
+  static Status close_by(Runtime* runtime, Deadline deadline);
   /// Ends one use. With the last one the runtime must not be used any more. Blocks at most as long
   /// as the pools' close_timeout.
   static Status close(Runtime* runtime);
@@ -60,6 +67,12 @@ class Runtime {
   /// The pool behind a handle, attached to the segment. Blocks for file system calls when it must
   /// attach; kTimeout if others were in the way until the deadline.
   Result<pool::Pool*> attached(PoolHandle& handle, Deadline deadline);
+  /// Nothing is lent by it in this process any more. Waits for what is, until `deadline`: kTimeout.
+  Status close_pool(PoolHandle& handle, Deadline deadline);
+  /// From now on `listener` is told what happens; null: nobody.
+  void listen(pool::EventSink::Listener listener);
+  [[nodiscard]] const pool::EventSink& events() const { return events_; }
+  [[nodiscard]] pool::Completions& completions() { return completions_; }
   /// The figures of this process's pool if it is attached, else by a look from outside.
   Result<pool::Stats> stats(const PoolHandle& handle) const;
   /// From the last close on; what is under way then ends with kClosed.
@@ -77,11 +90,14 @@ class Runtime {
   static void after_fork_in_child();
   Status attach(Deadline deadline) WEIR_REQUIRES(mutex_);
   Status shut_down();
+  Status wait_for_leases(pool::Pool& pool, Deadline deadline);
 
   const std::string key_;
   const config::RuntimeConfig config_;
   const bool no_threads_;
   Log log_;
+  pool::EventSink events_;
+  pool::Completions completions_;
   std::deque<driver::Dsn> dsns_;    // one per pool; constant after make()
   std::deque<PoolHandle> handles_;  // one per pool; constant after make()
   unsigned users_ = 0;              // guarded by the registry's mutex

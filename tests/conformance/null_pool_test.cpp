@@ -7,9 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "conformance/null_under_test.h"
-#include "support/temp_folder.h"
-#include "weir/weir.hpp"
+#include "support/pool_on_null.h"
 
 namespace weir::test {
 namespace {
@@ -17,29 +15,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class PoolOnNull : public testing::Test {
- protected:
-  /// A runtime whose pool "main" of at most `max` connections goes to `dsn`.
-  Runtime open(const std::string& dsn, int max, const std::string& more = "") {
-    return Runtime::from_text("[runtime]\nfolder = \"" + (folder_.path() / "segments").string() +
-                              "\"\nplugin_path = [\"" WEIR_PLUGIN_DIRECTORY
-                              "\"]\n[pool.main]\ndriver = \"null\"\nmax = " +
-                              std::to_string(max) + "\ndsn = \"" + dsn + "\"\n" + more);
-  }
-
- private:
-  TempFolder folder_;
-};
-
 }  // namespace
 
 TEST_F(PoolOnNull, NeverHasMoreSessionsThanItsMaxWhateverFails) {
-  NullUnderTest server;
   std::atomic<int> served = 0, failed = 0;
   {
     Runtime runtime =
-        open(server.dsn_with("connect=delay:2ms,fail@20%&ping=drop@10%&reset=fail@5%,delay:1ms"
-                             "&close=delay:3ms&seed=7"),
+        open(server_.dsn_with("connect=delay:2ms,fail@20%&ping=drop@10%&reset=fail@5%,delay:1ms"
+                              "&close=delay:3ms&seed=7"),
              4, "reset = \"always\"\nvalidate_after = \"0s\"\nacquire_timeout = \"10s\"\n");
     Pool pool = runtime.pool("main");
     std::vector<std::thread> callers;
@@ -48,7 +31,7 @@ TEST_F(PoolOnNull, NeverHasMoreSessionsThanItsMaxWhateverFails) {
         for (int i = 0; i < 50; ++i) {
           try {
             Lease lease = pool.acquire();
-            served += server.query(lease.native<weir_null_t>()) ? 1 : 0;
+            served += server_.query(lease.native<weir_null_t>()) ? 1 : 0;
           } catch (const Error& error) {
             ++failed;
           }
@@ -58,7 +41,7 @@ TEST_F(PoolOnNull, NeverHasMoreSessionsThanItsMaxWhateverFails) {
     for (std::thread& caller : callers) caller.join();
     runtime.close();
   }
-  const weir_null_counts_t counts = server.counts();
+  const weir_null_counts_t counts = server_.counts();
   EXPECT_EQ(served + failed, 400);
   EXPECT_GT(served, 200) << failed << " failed";
   EXPECT_LE(counts.most_sessions, 4);
@@ -67,8 +50,7 @@ TEST_F(PoolOnNull, NeverHasMoreSessionsThanItsMaxWhateverFails) {
 }
 
 TEST_F(PoolOnNull, AnswersAtTheAcquireTimeoutWhenConnectingHangs) {
-  NullUnderTest server;
-  Runtime runtime = open(server.dsn_with("connect=hang"), 1, "connect_timeout = \"300ms\"\n");
+  Runtime runtime = open(server_.dsn_with("connect=hang"), 1, "connect_timeout = \"300ms\"\n");
   Pool pool = runtime.pool("main");
   const auto start = std::chrono::steady_clock::now();
   try {
@@ -76,10 +58,10 @@ TEST_F(PoolOnNull, AnswersAtTheAcquireTimeoutWhenConnectingHangs) {
     FAIL() << "a lease on a connection that never came to be";
   } catch (const Error& error) {
     EXPECT_TRUE(error.is_timeout()) << error.what();
-    EXPECT_EQ(std::string(error.what()).find(server.secret()), std::string::npos);
+    EXPECT_EQ(std::string(error.what()).find(server_.secret()), std::string::npos);
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(3));
-  EXPECT_EQ(server.count_sessions(), 0);
+  EXPECT_EQ(server_.count_sessions(), 0);
 }
 
 }  // namespace weir::test

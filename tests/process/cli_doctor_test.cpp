@@ -81,7 +81,7 @@ TEST_F(CliDoctor, FindsNothingWrongWhereNothingIs) {
   chmod((folder_.path() / "default.weir").c_str(), 0600);
   const CommandOutcome outcome = run_weir({"doctor", "--config", config_});
   EXPECT_EQ(outcome.exit_status, least_status(outcome)) << outcome.out;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("0 critical"), HasSubstr("layout 2."),
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("0 critical"), HasSubstr("layout 3."),
                                  HasSubstr("quota pg (10); the server allows 27")));
   EXPECT_EQ(about(doctor(least_status(outcome)), "warning"), "");
   EXPECT_EQ(server_->count_sessions(), 1) << "its own session is gone";

@@ -360,12 +360,12 @@ INSTANTIATE_TEST_SUITE_P(
             "4: pool.main.reserve: this version of weir does not support it yet"},
         Bad{pool_with("reserve_after = \"1s\""),
             "4: pool.main.reserve_after: this version of weir does not support it yet"},
-        Bad{pool_with("order = \"lifo\""),
-            "4: pool.main.order: this version of weir does not support it yet"},
+        Bad{pool_with("order = \"random\""),
+            "4: pool.main.order: expected one of \"any\", \"fifo\", \"lifo\", found \"random\""},
         Bad{pool_with("class = \"auth\""),
             "4: pool.main.class: this version of weir does not support it yet"},
-        Bad{pool_with("capture_stack = true"),
-            "4: pool.main.capture_stack: this version of weir does not support it yet"},
+        Bad{pool_with("capture_stack = 1"),
+            "4: pool.main.capture_stack: expected true or false, found 1"},
         Bad{pool_with("on_connect_error = \"close\""),
             "4: pool.main.on_connect_error: this version of weir does not support it "
             "yet"}));
