@@ -66,6 +66,8 @@ std::string without_source_lines(std::string_view text) {
 std::int32_t connect_code(const std::string& sqlstate, bool needs_password) {
   if (sqlstate.starts_with("28")) return WEIR_AUTH_FAILED;  // invalid authorization
   if (sqlstate == "53300") return WEIR_SERVER_FULL;         // too_many_connections
+  if (sqlstate == "3D000")
+    return WEIR_DATABASE_ERROR;  // no such database: it is there, and said no
   // libpq itself refuses when the server wants a password and there is none: without an SQLSTATE.
   if (sqlstate.empty() && needs_password) return WEIR_AUTH_FAILED;
   return WEIR_CONNECT_FAILED;
