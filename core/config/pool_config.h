@@ -20,6 +20,9 @@ enum class ResetMode { kTracked, kAlways, kTransaction };
 enum class Orphans { kTerminate, kWait };
 /// How a worker makes room for a waiter of another one.
 enum class Handover { kLive, kPermit, kOff };
+/// What a caller gets whose attempt to connect failed, or who would need one while the server is
+/// believed to be down: the error at once, or another attempt until its deadline.
+enum class OnConnectError { kFailFast, kRetryUntilDeadline };
 /// What becomes of machine-wide settings that differ from those other workers use.
 enum class OnConflict { kKeep, kReplace, kRefuse };
 
@@ -71,6 +74,7 @@ struct PoolConfig {
   ResetMode reset = ResetMode::kTracked;
   Orphans orphans = Orphans::kTerminate;
   Handover handover = Handover::kLive;
+  OnConnectError on_connect_error = OnConnectError::kFailFast;
   OnConflict on_conflict = OnConflict::kKeep;
   std::vector<std::string> on_connect{};  // statements run on every new connection
 

@@ -165,6 +165,11 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
       if (waiter.leave(seen)) break;
       continue;
     }
+    if (Status refused = refusal(); !refused.ok()) {
+      if (!waiter.leave(seen)) continue;
+      shm::match(ref(), self());
+      return refused;
+    }
     if (now_ns >= next_tick_ns) {
       waiter.set_local_only(at_worker_cap());
       tick();

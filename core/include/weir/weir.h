@@ -115,7 +115,8 @@ typedef struct weir_acquire_options {
  *  - WEIR_TIMEOUT: nothing came free in time; the message carries pool, limits and waited time.
  *  - WEIR_TOO_MANY_WAITERS: the line is full (max_waiting, or the segment's).
  *  - WEIR_CONNECT_FAILED, WEIR_AUTH_FAILED, WEIR_SERVER_FULL: the server's word is in the message.
- *  - WEIR_BREAKER_OPEN: the server is believed down; the message says when to try again.
+ *  - WEIR_BREAKER_OPEN: the server is believed down; the message and retry_after_ms say when to try
+ * again.
  *  - WEIR_CLOSED: the runtime was closed.
  *  - WEIR_SHM_*: the segment cannot be used; the message says what to do.
  * [any thread; blocks until the deadline] */
