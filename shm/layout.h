@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 3;
-inline constexpr std::uint16_t kAbiMinor = 0;
+inline constexpr std::uint16_t kAbiMinor = 1;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -176,9 +176,9 @@ struct alignas(2048) PoolRow {
   alignas(64) Word ticket;
   alignas(64) Word handshakes[kMaxHandshakes];  // TurnWord
   alignas(64) Word probe;                       // TurnWord: the breaker's single probe
-  Word breaker;                                 // state:8 | retry_at in ms of CLOCK_MONOTONIC:56
-  Word32 connect_failures;                      // in a row
-  Word32 pad;
+  Word breaker;                                 // BreakerWord
+  Word32 connect_failures;                      // in a row, of whatever kind
+  Word32 connect_code;                          // of the last of them: weir/codes.h; 0: none
   Word server_full_until_ns;  // it refused a session as one too many: nobody connects before
   Text<32> policy_name;
   Text<32> policy_hash;
@@ -187,7 +187,8 @@ struct alignas(2048) PoolRow {
   Word acquires_popped;   // leases before somebody last read the counters and set them to zero
   Word32 cut_below;       // sessions of older generations than this are to be cut while lent
   Word32 pad_cut;
-  Word reserved[144];
+  Text<128> connect_error;  // what was said about the last attempt that failed
+  Word reserved[128];
 };
 static_assert(sizeof(PoolRow) == 2048);
 
@@ -278,8 +279,9 @@ enum class Counter : std::uint32_t {
   kClosedFork,
   kClosedCancelled,
   kClosedDetached,
+  kBreakerOpenings,  // times that the breaker opened which had been closed
 };
-inline constexpr std::size_t kCounters = 41;
+inline constexpr std::size_t kCounters = 42;
 inline constexpr std::size_t kCounterRoom = 64;
 enum class Histogram : std::uint32_t { kWait, kUse, kConnect };
 inline constexpr std::size_t kHistograms = 3;

@@ -71,6 +71,12 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
   pool.paused = demand.is_paused();
   pool.generation = demand.generation();
   pool.connect_failures = row.connect_failures.load();
+  pool.connect_code = row.connect_code.load();
+  pool.connect_error = row.connect_error.load();
+  const BreakerWord breaker(row.breaker.load());
+  if (!breaker.is_closed()) pool.breaker = breaker.state();
+  pool.breaker_failures = breaker.failures();
+  pool.breaker_retry_ms = breaker.retry_in_ms(now_ns);
   for (const Word& turn : row.handshakes) pool.handshakes += TurnWord(turn.load()).taken() ? 1 : 0;
 
   const std::size_t first = std::min<std::size_t>(row.first_place.load(), segment.places().size());

@@ -48,7 +48,12 @@ struct PoolSnapshot {
   std::uint32_t waiting = 0;
   std::uint64_t oldest_wait_ns = 0;
   std::uint32_t handshakes = 0;        // in progress
-  std::uint32_t connect_failures = 0;  // in a row
+  std::uint32_t connect_failures = 0;  // in a row, of whatever kind
+  std::uint32_t connect_code = 0;      // of the last of them, of weir/codes.h
+  std::string connect_error;           // what was said about it
+  BreakerState breaker = BreakerState::kClosed;
+  std::uint32_t breaker_failures = 0;  // attempts in a row that got no answer
+  std::uint64_t breaker_retry_ms = 0;  // while open: how long nobody tries yet
   bool paused = false;
   std::uint32_t generation = 0;  // connections of others are lent no more
   std::uint64_t acquires = 0;

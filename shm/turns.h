@@ -16,20 +16,29 @@ namespace weir::shm {
 struct Turn {
   std::uint32_t index;
   TurnWord word;
+  TurnWord probe{};  // the breaker's, where it is half open and this is the one attempt
 };
 
-/// Takes a turn to connect; nullopt if connect_concurrency handshakes are in progress, or the
-/// server is full.
+/// Takes a turn to connect; nullopt if connect_concurrency handshakes are in progress, the server
+/// is full, or the breaker is open. Where it is time to see whether the server is back, the one who
+/// gets the probe gets a turn, and nobody else.
 [[nodiscard]] std::optional<Turn> take_turn(const PoolRef& pool, WorkerId self,
                                             std::uint64_t now_ns);
-/// Gives it back, unless somebody has taken it over. The caller matches afterwards.
+/// Gives it back, and the probe if it has that, unless somebody has taken it over. The caller has
+/// said before what came of a probe (breaker.h), and matches afterwards.
 void return_turn(const PoolRef& pool, const Turn& turn);
+/// Whether this turn has the probe, and nobody has taken that over.
+[[nodiscard]] bool has_probe(const PoolRef& pool, const Turn& turn);
 /// The server refused a session as one too many, though the quota allowed it: until then nobody of
 /// this pool connects. What is open serves the line meanwhile.
 void note_server_full(const PoolRef& pool, std::uint64_t until_ns);
 /// A session of ours has ended: the next one may try.
 void note_server_has_room(const PoolRef& pool);
 [[nodiscard]] bool is_server_full(const PoolRef& pool, std::uint64_t now_ns);
+
+/// Whether the breaker is not closed, and somebody may find out now whether the server is back (a
+/// look).
+[[nodiscard]] bool is_due_for_probe(const PoolRef& pool, std::uint64_t now_ns);
 
 /// How many handshakes could begin right now (a look, not a claim).
 [[nodiscard]] std::uint32_t free_turns(const PoolRef& pool, std::uint64_t now_ns);

@@ -363,4 +363,54 @@ class TurnWord {
   std::uint64_t raw_ = 0;
 };
 
+// ---- breaker --------------------------------------------------------------------------------
+//
+//   state      meaning                           who may leave it, to what
+//   kClosed    anybody connects                  whose attempt got no answer: Closed with one
+//   failure
+//                                                  more, or Open; a keeper's policy: Open
+//   kOpen      nobody connects before retry_at   from then on, who has taken the probe: HalfOpen
+//                                                whose attempt got an answer: Closed
+//   kHalfOpen  who has the probe connects        whose attempt got an answer: Closed
+//                                                who still has the probe and got none: Open
+//
+// A keeper whose policy says so may close it, or open it half.
+enum class BreakerState : std::uint8_t { kClosed = 0, kOpen = 1, kHalfOpen = 2 };
+
+/// state:8 | failures:8 | retry_at in ms of CLOCK_MONOTONIC:48. `failures`: attempts in a row that
+/// got no answer; 255 stands for more. All zero: closed, and nothing failed.
+class BreakerWord {
+ public:
+  static constexpr std::uint32_t kMostFailures = 255;
+
+  constexpr BreakerWord() = default;
+  explicit constexpr BreakerWord(std::uint64_t raw) : raw_(raw) {}
+  constexpr BreakerWord(BreakerState state, std::uint32_t failures, std::uint64_t retry_at_ms)
+      : raw_(static_cast<std::uint64_t>(state) |
+             bits::put(failures < kMostFailures ? failures : kMostFailures, 8, 8) |
+             bits::put(retry_at_ms, 16, 48)) {}
+
+  [[nodiscard]] constexpr std::uint64_t raw() const { return raw_; }
+  [[nodiscard]] constexpr BreakerState state() const {
+    return static_cast<BreakerState>(bits::get(raw_, 0, 8));
+  }
+  /// Anything but open or half open lets everybody through: no word may lock a pool for good.
+  [[nodiscard]] constexpr bool is_closed() const {
+    return state() != BreakerState::kOpen && state() != BreakerState::kHalfOpen;
+  }
+  [[nodiscard]] constexpr std::uint32_t failures() const {
+    return static_cast<std::uint32_t>(bits::get(raw_, 8, 8));
+  }
+  [[nodiscard]] constexpr std::uint64_t retry_at_ms() const { return bits::get(raw_, 16, 48); }
+  /// How long nobody may try yet, in milliseconds, rounded up; 0: who takes the probe may.
+  [[nodiscard]] constexpr std::uint64_t retry_in_ms(std::uint64_t now_ns) const {
+    const std::uint64_t now_ms = now_ns / 1'000'000;
+    return state() == BreakerState::kOpen && now_ms < retry_at_ms() ? retry_at_ms() - now_ms : 0;
+  }
+  constexpr bool operator==(const BreakerWord&) const = default;
+
+ private:
+  std::uint64_t raw_ = 0;
+};
+
 }  // namespace weir::shm

@@ -113,6 +113,11 @@ Status Status::with_native(std::int32_t native_code, std::string native_text) &&
   return std::move(*this);
 }
 
+Status Status::with_retry_after(std::uint64_t ms) && {
+  retry_after_ms_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(ms, UINT32_MAX));
+  return std::move(*this);
+}
+
 Status Status::in(std::string_view context) && {
   if (!ok()) message_.insert(0, std::string(context) + ": ");
   return std::move(*this);
@@ -135,6 +140,8 @@ std::int32_t write_error(const Status& status, weir_error_t* error) {
   put_text(base, size, offsetof(weir_error_t, native_text), sizeof error->native_text,
            status.native_text());
   put_text(base, size, offsetof(weir_error_t, message), sizeof error->message, status.message());
+  put_number(base, size, offsetof(weir_error_t, retry_after_ms),
+             static_cast<std::int32_t>(status.retry_after_ms()));
   return code;
 }
 

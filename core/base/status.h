@@ -77,6 +77,9 @@ class [[nodiscard]] Status {
 
   /// The same failure with the client library's own words for it.
   Status with_native(std::int32_t native_code, std::string native_text) &&;
+  /// When the same call may be worth making again, in milliseconds; 0: nothing is known.
+  [[nodiscard]] std::uint32_t retry_after_ms() const { return retry_after_ms_; }
+  Status with_retry_after(std::uint64_t ms) &&;
   /// The same failure with `context: ` in front of its message.
   Status in(std::string_view context) &&;
 
@@ -86,6 +89,7 @@ class [[nodiscard]] Status {
  private:
   Code code_ = Code::kOk;
   std::int32_t native_code_ = 0;
+  std::uint32_t retry_after_ms_ = 0;
   std::string message_;
   std::string native_text_;
 };

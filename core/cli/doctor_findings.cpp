@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <set>
 
+#include "cli/outage.h"
 #include "cli/render.h"
 #include "cli/status_report.h"
+#include "weir/codes.h"
 
 namespace weir::cli {
 namespace {
@@ -43,12 +45,16 @@ void check_worker(std::vector<Finding>& found, const shm::WorkerSnapshot& worker
   }
 }
 
-void check_pool(std::vector<Finding>& found, const shm::PoolSnapshot& pool) {
+void check_pool(std::vector<Finding>& found, const shm::Snapshot& snapshot,
+                const shm::PoolSnapshot& pool) {
   const std::string about = "pool " + pool.name;
-  if (pool.connect_failures > 0) {
-    found.push_back({Severity::kCritical, about,
-                     "the last " + number(pool.connect_failures) + " attempts to connect failed",
-                     "the workers' log has the server's own words (connect_failed)"});
+  if (cannot_connect(pool)) {
+    const bool full =
+        pool.breaker == shm::BreakerState::kClosed && pool.connect_code == WEIR_SERVER_FULL;
+    found.push_back({Severity::kCritical, about, outage_text(snapshot, pool),
+                     full ? "find who else uses the server (weir activity), or lower the limits "
+                            "to what it leaves"
+                          : "the workers' log has the server's own words (connect_failed)"});
   }
   const auto lingers_long =
       std::count_if(pool.places.begin(), pool.places.end(), [](const shm::PlaceSnapshot& place) {
@@ -198,7 +204,7 @@ std::vector<Finding> check_segment(const shm::Snapshot& snapshot, const shm::Geo
              "callers are about to be turned away: raise limits, or lower max_waiting");
   for (const shm::WorkerSnapshot& worker : snapshot.workers) check_worker(found, worker);
   for (const shm::QuotaSnapshot& quota : snapshot.quotas) check_quota(found, quota);
-  for (const shm::PoolSnapshot& pool : snapshot.pools) check_pool(found, pool);
+  for (const shm::PoolSnapshot& pool : snapshot.pools) check_pool(found, snapshot, pool);
   return found;
 }
 

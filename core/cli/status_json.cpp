@@ -1,3 +1,4 @@
+#include "cli/outage.h"
 #include "cli/pool_figures.h"
 #include "cli/render.h"
 #include "cli/status_report.h"
@@ -34,6 +35,7 @@ Json counters_json(const shm::PoolSnapshot& pool) {
           {"too_many_waiters", pool.counter(Counter::kTooManyWaiters)},
           {"connects", pool.counter(Counter::kConnects)},
           {"connect_failures", pool.counter(Counter::kConnectFailures)},
+          {"breaker_openings", pool.counter(Counter::kBreakerOpenings)},
           {"connect_ms", to_ms(pool.counter(Counter::kConnectNs))},
           {"closes", pool.counter(Counter::kCloses)},
           {"handed_on", pool.counter(Counter::kHandedOn)},
@@ -72,6 +74,12 @@ Json pool_json(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool) {
           {"waiting", pool.waiting},
           {"oldest_wait_ms", to_ms(pool.oldest_wait_ns)},
           {"connect_failures_in_a_row", pool.connect_failures},
+          {"breaker", breaker_name(pool.breaker)},
+          {"breaker_failures", pool.breaker_failures},
+          {"breaker_retry_ms", pool.breaker_retry_ms},
+          {"last_connect_error", pool.connect_failures == 0 && pool.breaker_failures == 0
+                                     ? Json(nullptr)
+                                     : Json(pool.connect_error)},
           {"pool_size", pool.keep},
           {"checked_out", figures.used},
           {"available", figures.available},

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "cli/outage.h"
 #include "cli/pool_figures.h"
 #include "cli/render.h"
 #include "cli/status_report.h"
@@ -81,9 +82,10 @@ std::string failure_lines(const shm::Snapshot& snapshot) {
     out += operator_line("pool " + printable(pool.name), pool.max, pool.configured_max);
   }
   for (const shm::PoolSnapshot& pool : snapshot.pools) {
-    if (pool.connect_failures == 0) continue;
-    out += "! pool " + printable(pool.name) + ": the last " + number(pool.connect_failures) +
-           " attempts to connect failed\n";
+    if (!cannot_connect(pool)) continue;
+    out += "! pool " + printable(pool.name) + ": " + outage_text(snapshot, pool) + "\n";
+    const std::string error = printable(pool.connect_error);
+    if (!error.empty()) out += "  " + error.substr(0, kLineWidth - 2) + "\n";
   }
   return out;
 }

@@ -55,6 +55,10 @@ constexpr std::array<std::pair<std::string_view, Order>, 3> kOrders = {{
     {"fifo", Order::kFifo},
     {"lifo", Order::kLifo},
 }};
+constexpr std::array<std::pair<std::string_view, OnConnectError>, 2> kOnConnectErrors = {{
+    {"fail_fast", OnConnectError::kFailFast},
+    {"retry_until_deadline", OnConnectError::kRetryUntilDeadline},
+}};
 constexpr std::array<std::pair<std::string_view, OnConflict>, 3> kConflicts = {{
     {"keep", OnConflict::kKeep},
     {"replace", OnConflict::kReplace},
@@ -162,6 +166,7 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     duration_key<&PoolConfig::leak_after>("leak_after"),
     choice_key<&PoolConfig::reset, kResets, PoolConfig>("reset"),
     texts_key<&PoolConfig::on_connect, PoolConfig>("on_connect"),
+    choice_key<&PoolConfig::on_connect_error, kOnConnectErrors, PoolConfig>("on_connect_error"),
     choice_key<&PoolConfig::orphans, kOrphans, PoolConfig>("orphans"),
     {"linger_max", Form::kDuration, read_duration<&PoolConfig::linger_max>,
      write_if_set<&PoolConfig::linger_max, PoolConfig>},
@@ -177,7 +182,7 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
 
 // What this version cannot do yet. To take such a key and do nothing would be worse than to say so.
 constexpr std::string_view kPlannedPoolKeys[] = {
-    "policy", "policy_params", "reserve", "reserve_after", "class", "on_connect_error",
+    "policy", "policy_params", "reserve", "reserve_after", "class",
 };
 
 // What other pools call it: SQLAlchemy, Django, MongoDB's drivers, redis-py, psycopg, HikariCP, Go.

@@ -23,6 +23,9 @@ enum class Orphans { kTerminate, kWait };
 /// one that came back first; the one that came back last.
 enum class Order { kAny, kFifo, kLifo };
 enum class Handover { kLive, kPermit, kOff };
+/// What a caller gets whose attempt to connect failed, or who would need one while the server is
+/// believed to be down: the error at once, or another attempt until its deadline.
+enum class OnConnectError { kFailFast, kRetryUntilDeadline };
 /// What becomes of machine-wide settings that differ from those other workers use.
 enum class OnConflict { kKeep, kReplace, kRefuse };
 
@@ -78,6 +81,7 @@ struct PoolConfig {
   bool start_paused = false;             // when the pool is first declared
   bool pause_on_populate_error = false;  // a connect for the warm floor failed: paused
   bool capture_stack = false;            // of who acquires, for reports of leaks
+  OnConnectError on_connect_error = OnConnectError::kFailFast;
   OnConflict on_conflict = OnConflict::kKeep;
   std::vector<std::string> on_connect{};  // statements run on every new connection
 

@@ -20,7 +20,17 @@ Eviction FixedPolicy::evict(const ConnectionView& connection, const PoolView& vi
   return idle_too_long && staying > view.min ? Eviction::kClose : Eviction::kKeep;
 }
 
-BreakerDecision FixedPolicy::breaker(const PoolView& /*view*/) { return {}; }
+// Exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
+// Blog, 2015).
+BreakerDecision FixedPolicy::breaker(const PoolView& view) const {
+  if (!view.attempt_failed) return {view.breaker, view.breaker_retry_ms};
+  const std::uint32_t failures = view.connect_failures_in_a_row;
+  if (view.breaker == BreakerState::kClosed && failures < kFailuresToOpen) return {};
+  const std::uint32_t tries = failures > kFailuresToOpen ? failures - kFailuresToOpen : 0;
+  const std::uint64_t most = std::min(kFirstRetryMs << std::min(tries, 10u), kLongestRetryMs);
+  return {BreakerState::kOpen,
+          static_cast<std::uint64_t>(view.chance * static_cast<double>(most + 1))};
+}
 
 SizeDecision clamp(SizeDecision decision, const PoolView& view) {
   decision.max = std::clamp(decision.max, 1u, std::max(view.max, 1u));

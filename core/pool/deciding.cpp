@@ -38,11 +38,11 @@ void Pool::heed() {
   wear_out_old(now.generation());
   const DemandWord was(heeded_.exchange(decision_of(now)));
   quiet_.store(DemandWord::quiet(now.generation()), std::memory_order_relaxed);
-  tell_of(was, now);
+  tell_of_decision(was, now);
 }
 
 // Whoever comes second finds nothing left to tell.
-void Pool::tell_of(DemandWord was, DemandWord now) {
+void Pool::tell_of_decision(DemandWord was, DemandWord now) {
   const bool is_new = was.generation() != now.generation();
   const auto event = [&](EventKind kind) {
     const bool cut = ref().row().cut_below.load() == now.generation();
@@ -222,7 +222,6 @@ Status Pool::replace(Loan& loan, const Request& request) {
     return std::move(why).in("pool " + config_.name + ": replace");
   };
   WEIR_TRY(is_open());
-  WEIR_TRY(breaker_says());
   // 1. a turn, while the old session is still there: who gets none in time keeps it.
   std::optional<shm::Turn> turn;
   while (!(turn = shm::take_turn(ref(), self(), monotonic_ns()))) {

@@ -28,8 +28,9 @@ bool Pool::may_make_room(const LineView& view) const {
   const std::uint64_t quantum_ns =
       static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
   if (config_.handover == config::Handover::kOff) return false;
-  const bool elsewhere =
-      is_elsewhere(view.oldest, self()) && !is_sent_live_to(view.oldest->word.owner_row());
+  // Nobody can connect in the room made while the server is believed down.
+  const bool elsewhere = shm::breaker_of(ref()).is_closed() && is_elsewhere(view.oldest, self()) &&
+                         !is_sent_live_to(view.oldest->word.owner_row());
   const bool mate = shm::mate_goes_first(ref(), view);
   if (!elsewhere && !mate) return false;
   if (monotonic_ns() < last_gained_ns_.load(std::memory_order_relaxed) + quantum_ns) return false;

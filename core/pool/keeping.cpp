@@ -26,6 +26,12 @@ std::uint64_t ns_of(milliseconds duration) {
   return static_cast<std::uint64_t>(Nanos(duration).count());
 }
 
+// From 0 to below 1.
+double draw_chance() {
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  return std::uniform_real_distribution<double>(0, 1)(random);
+}
+
 Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
   return Deadline::at_ns(now_ns + ns_of(duration));
 }
@@ -45,6 +51,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   if (is_demanded()) serve_idle();
   const std::uint64_t tickets_due_ns = step_tickets(now_ns);
   retire_excess(now_ns >= next_second_ns_);
+  if (fill_waits_ && shm::breaker_of(ref()).is_closed()) next_second_ns_ = 0;
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
     see_whether_to_tick(now_ns);
@@ -177,7 +184,9 @@ void Pool::finish_job(Job& job, const Status& status) {
       } else {
         fail_connect(job, status);
         if (job.ticket) job.ticket->job_ended(job.place, status);
-        next_fill_ns_ = monotonic_ns() + backoff_ns();
+        // While it is open the breaker says when.
+        const bool closed = shm::breaker_of(ref()).is_closed();
+        next_fill_ns_ = closed ? monotonic_ns() + backoff_ns() : 0;
         if (job.ahead && config_.pause_on_populate_error) clear(false);
       }
       return;
@@ -188,7 +197,10 @@ void Pool::finish_job(Job& job, const Status& status) {
             .connection = number_at(job.place),
             .code = status.code()});
       slot.checked_ns = monotonic_ns();
-      if (!status.ok()) replace_all_if_doubtful(slot);
+      if (!status.ok()) {
+        replace_all_if_doubtful(slot);
+        note_unanswered_ping(status);
+      }
       const bool good = checked(job.place, status.ok()) == Check::kGood;
       if (!good) {
         start_closing(job.place, PlaceState::kUsed, CloseReason::kInvalid);
@@ -413,7 +425,11 @@ policy::PoolView Pool::view(std::uint64_t now_ns) const {
   }
   view.worker_idle = now.worker_idle;
   view.worker_used = now.worker_used;
-  view.connect_failures_in_a_row = ref().row().connect_failures.load();
+  const shm::BreakerWord breaker = shm::breaker_of(ref());
+  view.connect_failures_in_a_row = breaker.failures();
+  view.breaker = static_cast<policy::BreakerState>(breaker.state());
+  view.breaker_retry_ms = breaker.retry_in_ms(now_ns);
+  view.chance = draw_chance();
   return view;
 }
 
@@ -425,12 +441,6 @@ void Pool::tick_second(std::uint64_t now_ns) {
   fill_warm(view, now_ns);
   sample_use(now_ns);
   report_leaks(now_ns);
-}
-
-void Pool::decide_breaker(const policy::PoolView& view) {
-  const policy::BreakerDecision decision = parts_.policy->breaker(view);
-  ref().row().breaker.store(static_cast<std::uint64_t>(decision.state) |
-                            (view.now_ms + decision.retry_ms) << 8);
 }
 
 void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
@@ -490,6 +500,7 @@ void Pool::add_check(PlaceIndex place) {
 
 // Opens ahead of demand, one handshake at a time in each worker, each worker its share.
 void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
+  fill_waits_ = false;
   if (is_closed() || is_paused() || now_ns < next_fill_ns_ || parts_.segment.is_poisoned()) return;
   const std::uint32_t share =
       (size_.warm + std::max(view.workers, 1u) - 1) / std::max(view.workers, 1u);
@@ -498,10 +509,10 @@ void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
     return (open < size_.warm && mine < share) || to_open_.load() > 0;
   };
   for (std::uint32_t open = view.open(); is_wanted_open(open); ++open, ++mine) {
-    const std::optional<Opening> opening = breaker_says().ok() ? take_opening() : std::nullopt;
+    const std::optional<Opening> opening = take_opening();
     if (!opening) {
-      next_second_ns_ =
-          std::min(next_second_ns_, now_ns + 20 * kMillisecond);  // a turn is all it lacks
+      fill_waits_ = !shm::breaker_of(ref()).is_closed();
+      next_second_ns_ = std::min(next_second_ns_, fill_again_ns(now_ns));
       return;
     }
     Job job;
@@ -516,7 +527,8 @@ void Pool::fill_warm(const policy::PoolView& view, std::uint64_t now_ns) {
 }
 
 // Exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
-// Blog, 2015): from 100 ms to 30 s, by the failures in a row that the whole machine has seen.
+// Blog, 2015): from 100 ms to 30 s, by the failures in a row that the whole machine has
+// seen: of refusals, that is; who answers nothing is the breaker's.
 std::uint64_t Pool::backoff_ns() const {
   const std::uint32_t failures = std::min(ref().row().connect_failures.load(), 9u);
   const std::uint64_t most = std::min(100 * kMillisecond << failures, 30 * kSecond);

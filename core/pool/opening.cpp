@@ -76,18 +76,6 @@ bool Pool::above_worker_cap() const {
   return cap != 0 && own_places() > cap;
 }
 
-Status Pool::breaker_says() const {
-  const std::uint64_t word = ref().row().breaker.load();
-  if ((word & 0xff) != static_cast<std::uint64_t>(policy::BreakerState::kOpen)) return Status();
-  const std::uint64_t retry_at_ms = word >> 8, now_ms = monotonic_ns() / 1'000'000;
-  if (now_ms >= retry_at_ms) return Status();
-  return Status(Code::kBreakerOpen, "pool " + config_.name +
-                                        ": the server is believed to be down (" +
-                                        std::to_string(ref().row().connect_failures.load()) +
-                                        " failed attempts in a row); try again in " +
-                                        std::to_string(retry_at_ms - now_ms) + " ms");
-}
-
 // Whether nobody in this worker has anything in the slot of an empty place. Somebody has where the
 // place was settled over our head, and while it is lent or worked with its connection stays.
 bool Pool::is_vacant(PlaceIndex place) {
@@ -139,6 +127,7 @@ Status Pool::begin_connect(const Opening& opening) {
   slot.detached = false;
   info.generation.store(shm::demand_of(ref().row()).generation(), std::memory_order_relaxed);
   info.connection.store(ref().row().connections_made.fetch_add(1) + 1, std::memory_order_relaxed);
+  if (opening.turn.probe.taken()) tell({.kind = EventKind::kBreakerHalfOpen});
   tell({.kind = EventKind::kConnCreated, .connection = number_at(place)});
   const ForkGate::Step step;
   Status status =
@@ -210,6 +199,7 @@ Status Pool::finish_connect(const Job& job) {
   book_.add(shm::Counter::kConnectNs, now_ns - job.began_ns);
   book_.record(shm::Histogram::kConnect, now_ns - job.began_ns);
   ref().row().connect_failures.store(0);
+  note_answer();
   const Code heard = tell({.kind = EventKind::kConnReady,
                            .connection = number_at(job.place),
                            .duration_ns = now_ns - job.began_ns});
@@ -241,13 +231,15 @@ std::uint64_t Pool::full_pause_ns() const {
 // OPENING -> CLOSING: the server may have begun a session all the same. The turn is free at once.
 void Pool::fail_connect(const Job& job, const Status& status) {
   book_.add(shm::Counter::kConnectFailures);
-  ref().row().connect_failures.fetch_add(1);
   parts_.log.warn("connect_failed", {{"pool", config_.name},
                                      {"place", job.place},
                                      {"code", code_name(status.code())},
                                      {"error", status.message()}});
   if (status.code() == Code::kServerFull)
     shm::note_server_full(ref(), monotonic_ns() + full_pause_ns());
+  if (status.code() != Code::kPaused)
+    note_failure(status,
+                 job.turn);  // while the turn is ours: who comes next finds the breaker open
   shm::return_turn(ref(), job.turn);
   const PlaceWord word(cell(job.place).load());
   slots_[job.place].in_hands.store(false);
@@ -269,14 +261,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
   job.began_ns = monotonic_ns();
   job.deadline = Deadline::after(config_.connect_timeout);
   job.started = true;
-  Status status = breaker_says();
-  if (!status.ok()) {
-    slots_[job.place].in_hands.store(false);
-    shm::return_turn(ref(), job.turn);
-    shm::leave_room(ref(), self(), job.place, opening.room.word);
-    return status;
-  }
-  status = begin_connect(opening);
+  Status status = begin_connect(opening);
   while (status.ok()) {
     const Step step = step_connect(job, &status);
     if (step == Step::kDone) {
@@ -304,6 +289,8 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
     slots_[job.place].connection.wait(step, patience.earlier_of(Deadline::at_ns(now_ns + kLookNs)));
   }
   fail_connect(job, status);
+  // That the server did not answer in time is not a matter of the caller's time.
+  if (status.code() == Code::kTimeout) status = Status(Code::kConnectFailed, status.message());
   return std::move(status).in("pool " + config_.name);
 }
 

@@ -66,6 +66,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       turn_ns_(handover_after_ns_ / 2),
       may_move_(config.handover == config::Handover::kLive && parts_.inbox != nullptr &&
                 parts_.dsn.driver().can_move_sessions()),
+      retries_connects_(config.on_connect_error == config::OnConnectError::kRetryUntilDeadline),
       always_reset_(config.reset == ResetMode::kAlways),
       keeps_order_(config.order != config::Order::kAny),
       has_overflow_(config.kept() < config.max),
@@ -228,7 +229,10 @@ Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
   }
   book_.add(status.ok() ? shm::Counter::kPings : shm::Counter::kPingFailures);
   tell({.kind = EventKind::kConnValidated, .connection = number_at(place), .code = status.code()});
-  if (!status.ok()) replace_all_if_doubtful(slot);
+  if (!status.ok()) {
+    replace_all_if_doubtful(slot);
+    note_unanswered_ping(status);
+  }
   slot.checked_ns = coarse_ns();
   return checked(place, status.ok());
 }
@@ -302,6 +306,7 @@ void Pool::count_failure(Code code) {
 
 Result<Loan> Pool::find(const Request& request, std::uint64_t started_ns) {
   milliseconds pause(4);
+  Status failure;  // of this caller's last attempt to connect, where it makes more of them
   while (true) {
     if (is_given_up(request)) return cancelled(request, started_ns);
     WEIR_TRY(is_open());
@@ -312,11 +317,13 @@ Result<Loan> Pool::find(const Request& request, std::uint64_t started_ns) {
     }
     Result<Loan> loan = Status(Code::kTimeout, "");
     if (request.deadline.passed(monotonic_ns())) {
+      if (!failure.ok()) return failure;
       return too_late(request, started_ns, "nothing idle here");
     }
     if (const std::optional<Opening> opening = take_opening()) {
       loan = connect(*opening, request, started_ns);
     } else {
+      WEIR_TRY(refusal());
       loan = wait_in_line(request, started_ns);
     }
     // The server is full though our quota is not: somebody else's sessions, or one of ours that it
@@ -325,7 +332,13 @@ Result<Loan> Pool::find(const Request& request, std::uint64_t started_ns) {
     if (loan.ok()) return loan;
     const Code code = loan.status().code();
     if (code == Code::kServerFull && !request.deadline.passed(monotonic_ns())) continue;
-    if (code != Code::kNotOpen) return loan;
+    if (is_worth_another_try(loan.status(), request)) {
+      failure = loan.status();
+      if (!shm::breaker_of(ref()).is_closed()) continue;  // it says when, in line
+    } else if (code != Code::kNotOpen) {
+      // Who ran out of time because of a server that is down hears that, and not of the time.
+      return code == Code::kTimeout && !failure.ok() ? Result<Loan>(std::move(failure)) : loan;
+    }
     const Deadline retry = Deadline::after(pause);
     if (request.deadline.passed(retry.ns())) return loan;
     const timespec wait{0, static_cast<long>(Nanos(pause).count())};
@@ -350,8 +363,11 @@ Status Pool::not_available(Code code, const Request& request, std::uint64_t star
 Status Pool::too_late(const Request& request, std::uint64_t started_ns, std::string_view why) {
   book_.add(shm::Counter::kTimeouts);
   if (shm::is_server_full(ref(), monotonic_ns())) {
-    return not_available(Code::kServerFull, request, started_ns,
-                         "the server takes no more sessions, though the quota allows them");
+    return full(request, started_ns);
+  }
+  if (!shm::breaker_of(ref()).is_closed()) {
+    return retries_connects_ ? down(Code::kConnectFailed, "no connection until the deadline")
+                             : down(Code::kBreakerOpen, "no connection until the deadline");
   }
   return not_available(Code::kTimeout, request, started_ns, why);
 }

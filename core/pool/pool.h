@@ -10,6 +10,7 @@
 //   waiting.cpp   standing in line                      opening.cpp  connecting in an empty place
 //   keeping.cpp   what the keeper does for one pool     jobs.h       operations the keeper steps
 //   retiring.cpp  what a shrink left above the limit
+//   breaking.cpp  the breaker: what a failure means, and who is told
 //   moving.cpp    connections that move to or come from other workers, live
 //   deciding.cpp  pause, clear, drain, resize, check: what is decided for the pool as a whole
 //
@@ -41,6 +42,7 @@
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
+#include "shm/breaker.h"
 #include "shm/control.h"
 #include "shm/handover.h"
 #include "shm/line.h"
@@ -314,7 +316,7 @@ class Pool {
   }
   void heed();
   void heed_cut();
-  void tell_of(shm::DemandWord was, shm::DemandWord now);
+  void tell_of_decision(shm::DemandWord was, shm::DemandWord now);
   void wear_out_old(std::uint32_t generation);
   [[nodiscard]] bool is_old(PlaceIndex place, std::uint32_t generation) const {
     return ref().info(place).generation.load(std::memory_order_relaxed) != generation;
@@ -414,7 +416,22 @@ class Pool {
   Status finish_connect(const Job& job);
   void fail_connect(const Job& job, const Status& status);
   [[nodiscard]] std::uint64_t full_pause_ns() const;
-  [[nodiscard]] Status breaker_says() const;
+
+  // -- breaking.cpp
+  [[nodiscard]] Status refusal() const;
+  [[nodiscard]] Status down(Code code, std::string_view how) const;
+  [[nodiscard]] Status full(const Request& request, std::uint64_t started_ns) const;
+  [[nodiscard]] bool is_worth_another_try(const Status& failure, const Request& request) const;
+  [[nodiscard]] bool may_be_sent_one() const;
+  [[nodiscard]] bool is_any_lent() const;
+  [[nodiscard]] std::uint32_t sessions_of_ours() const;
+  void note_failure(const Status& status, const shm::Turn& turn);
+  void note_unanswered_ping(const Status& status);
+  void note_no_answer(bool by_probe);
+  void note_answer();
+  void tell_of(const shm::BreakerChange& change);
+  void decide_breaker(const policy::PoolView& view);
+  [[nodiscard]] std::uint64_t fill_again_ns(std::uint64_t now_ns) const;
 
   // -- keeping.cpp
   void wake_keeper() const;
@@ -443,7 +460,6 @@ class Pool {
   [[nodiscard]] policy::PoolView view(std::uint64_t now_ns) const;
   void tick_second(std::uint64_t now_ns);
   void see_whether_to_tick(std::uint64_t now_ns);
-  void decide_breaker(const policy::PoolView& view);
   void expire_idle(const policy::PoolView& view, std::uint64_t now_ns);
   void fill_warm(const policy::PoolView& view, std::uint64_t now_ns);
   [[nodiscard]] std::uint64_t backoff_ns() const;
@@ -469,7 +485,8 @@ class Pool {
   // How long a thread that comes again at once may pass those of its own worker, and a worker that
   // has connections to spare those of others.
   const std::uint64_t turn_ns_;
-  const bool may_move_;  // as configured, and as the driver can
+  const bool may_move_;          // as configured, and as the driver can
+  const bool retries_connects_;  // until the caller's deadline
   const bool always_reset_;
   const bool keeps_order_;
   const bool has_overflow_;         // keep < max: a release may have to close
@@ -518,6 +535,7 @@ class Pool {
   std::uint64_t next_second_ns_ = 0;
   std::uint64_t next_fill_ns_ = 0;
   std::uint64_t sampled_ns_ = 0;  // when use was sampled last
+  bool fill_waits_ = false;       // for the breaker
 };
 
 }  // namespace weir::pool

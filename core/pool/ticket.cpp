@@ -72,6 +72,8 @@ void Ticket::begin() {
   if (const std::optional<Pool::Opening> opening = pool_.take_opening()) {
     return pool_.open_for(*this, *opening);
   }
+  Status refused = pool_.refusal();
+  if (!refused.ok()) return end(std::move(refused));
   wait_.emplace(pool_, request_, started_ns_);
   Status entered = wait_->enter();
   if (!entered.ok()) {
@@ -100,12 +102,21 @@ void Ticket::follow(Pool::Wait::Next next) {
 void Ticket::job_ended(shm::PlaceIndex place, Status status) {
   if (status.ok()) {
     end(pool_.lend(place, label_));
-  } else if (is_passing(status.code()) && !request_.deadline.passed(monotonic_ns())) {
+  } else if (is_worth_another_try(status)) {
     due_ns_.store(0);  // from the start, at the keeper's next look
     in_job_.store(false);
   } else {
     end(std::move(status).in("pool " + pool_.config().name));
   }
+}
+
+bool Ticket::is_worth_another_try(const Status& status) {
+  if (pool_.is_worth_another_try(status, request_)) {
+    const MutexLock lock(mutex_);
+    failure_ = status;
+    return true;
+  }
+  return is_passing(status.code()) && !request_.deadline.passed(monotonic_ns());
 }
 
 // The first to end it does; a loan that comes second is given back.
@@ -114,7 +125,9 @@ void Ticket::end(Result<Loan> result) {
   {
     const MutexLock lock(mutex_);
     if (!result_ && !is_unwanted_) {
-      result_ = result;
+      // Who ran out of time because of a server that is down hears that, and not of the time.
+      const bool hears = result.status().code() == Code::kTimeout && !failure_.ok();
+      result_ = hears ? Result<Loan>(failure_) : result;
       is_wanted = true;
     }
     done_.store(true);
@@ -190,11 +203,7 @@ std::optional<Loan> Pool::lend_to(Ticket& ticket, bool& checks) {
 }
 
 void Pool::open_for(Ticket& ticket, const Opening& opening) {
-  Status status = breaker_says();
-  if (status.ok()) return add_job_for(ticket, Job::Kind::kOpen, opening.room.place, opening.turn);
-  shm::return_turn(ref(), opening.turn);
-  shm::leave_room(ref(), self(), opening.room.place, opening.room.word);
-  ticket.job_ended(opening.room.place, std::move(status));
+  add_job_for(ticket, Job::Kind::kOpen, opening.room.place, opening.turn);
 }
 
 void Pool::add_job_for(Ticket& ticket, Job::Kind kind, PlaceIndex place, shm::Turn turn) {

@@ -60,6 +60,7 @@ class Ticket : public std::enable_shared_from_this<Ticket> {
   void step_once();
   void begin();
   void follow(Pool::Wait::Next next);
+  [[nodiscard]] bool is_worth_another_try(const Status& status);
   void end(Result<Loan> result);
 
   Pool& pool_;
@@ -77,6 +78,7 @@ class Ticket : public std::enable_shared_from_this<Ticket> {
   std::optional<Pool::Wait> wait_;                  // of who steps
   Mutex mutex_;
   std::optional<Result<Loan>> result_ WEIR_GUARDED_BY(mutex_);
+  Status failure_ WEIR_GUARDED_BY(mutex_);  // of the last connect, where it makes more of them
   bool is_unwanted_ WEIR_GUARDED_BY(mutex_) = false;
 };
 

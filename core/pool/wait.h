@@ -58,6 +58,7 @@ class Pool::Wait {
   void got_it();
   Next failed(Status status);
   Next leave_late();
+  Next leave_refused(Status refused);
 
   Pool& pool_;
   const Request request_;

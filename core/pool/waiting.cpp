@@ -143,6 +143,8 @@ Pool::Wait::Next Pool::Wait::step() {
       next = take_claim(seen, now_ns, over);
     } else if (over) {
       if (waiter_->leave(seen)) next = leave_late();
+    } else if (Status refused = pool_.refusal(); !refused.ok()) {
+      if (waiter_->leave(seen)) next = leave_refused(std::move(refused));
     } else if (ticks_ && now_ns >= next_tick_ns_) {
       waiter_->set_local_only(pool_.at_worker_cap());
       pool_.tick();
@@ -227,6 +229,12 @@ std::optional<Pool::Wait::Next> Pool::Wait::take_claim(WaiterWord seen, std::uin
 
 void Pool::Wait::put_back(const std::optional<shm::Room>& room) {
   if (room) shm::leave_room(pool_.ref(), pool_.self(), room->place, room->word);
+}
+
+// Nobody may connect, and nothing else could serve it. REQUIRES: it has left.
+Pool::Wait::Next Pool::Wait::leave_refused(Status refused) {
+  shm::match(pool_.ref(), pool_.self());
+  return failed(std::move(refused));
 }
 
 // Out of the line without anything. REQUIRES: it has left.

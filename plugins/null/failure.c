@@ -30,7 +30,9 @@ int32_t null_fail(weir_error_t* error, int32_t code, const char* native_text, co
     va_start(arguments, format);
     vsnprintf(message + prefix, sizeof message - prefix, format, arguments);
     va_end(arguments);
-    null_copy_cut(filled.message, bytes - message_at, message);
+    size_t room = bytes - message_at;
+    if (room > sizeof filled.message) room = sizeof filled.message;
+    null_copy_cut(filled.message, room, message);
   }
   memcpy(error, &filled, bytes);
   return code;

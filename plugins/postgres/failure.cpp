@@ -66,6 +66,8 @@ std::string without_source_lines(std::string_view text) {
 std::int32_t connect_code(const std::string& sqlstate, bool needs_password) {
   if (sqlstate.starts_with("28")) return WEIR_AUTH_FAILED;  // invalid authorization
   if (sqlstate == "53300") return WEIR_SERVER_FULL;         // too_many_connections
+  if (sqlstate == "3D000")
+    return WEIR_DATABASE_ERROR;  // no such database: it is there, and said no
   // libpq itself refuses when the server wants a password and there is none: without an SQLSTATE.
   if (sqlstate.empty() && needs_password) return WEIR_AUTH_FAILED;
   return WEIR_CONNECT_FAILED;
@@ -88,7 +90,9 @@ std::int32_t report(const Failure& failure, weir_error_t* error) noexcept {
   // A shorter error of an older host ends inside the message, which still has to end with a zero.
   const std::size_t bytes = std::min<std::size_t>(error->struct_size, sizeof filled);
   constexpr std::size_t kMessageAt = offsetof(weir_error_t, message);
-  if (bytes > kMessageAt) copy_cut(filled.message, bytes - kMessageAt, failure.message);
+  if (bytes > kMessageAt) {
+    copy_cut(filled.message, std::min(bytes - kMessageAt, sizeof filled.message), failure.message);
+  }
   std::memcpy(error, &filled, bytes);
   return failure.code;
 }

@@ -67,7 +67,7 @@ TEST_P(PostgresSuite, TellsTheReasonsOfARefusalApart) {
                 "not permitted to log in"},
            Case{folder + "user=one password=x dbname=app", Code::kServerFull, "53300",
                 "too many connections"},
-           Case{subject().dsn() + " dbname=nowhere", Code::kConnectFailed, "3D000", "nowhere"},
+           Case{subject().dsn() + " dbname=nowhere", Code::kDatabaseError, "3D000", "nowhere"},
            Case{"host=/nonexistent user=app", Code::kConnectFailed, "", "/nonexistent"},
        }) {
     const Status status = refusal(expected.dsn);

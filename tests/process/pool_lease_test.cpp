@@ -308,13 +308,15 @@ TEST_F(PoolLease, AServerFullOfOtherSessionsIsAskedAgainUntilTheDeadline) {
   const std::uint64_t start = monotonic_ns();
   const Got refused = acquire(weir.pool(), 250ms);
   EXPECT_EQ(refused.code, "server_full") << refused.message;
-  EXPECT_THAT(refused.message, HasSubstr("pool main"));
+  EXPECT_THAT(refused.message,
+              AllOf(HasSubstr("pool main"), HasSubstr("0 of its sessions are ours")));
   EXPECT_GE(since(start), 100ms) << "no second try";
   EXPECT_LT(since(start), 250ms + 50ms);
 
   Got got;
   std::thread waiting([&] { got = acquire(weir.pool()); });
   ASSERT_TRUE(poll_until([&] { return stats_of(weir.pool()).connect_failures >= 5; }));
+  EXPECT_EQ(world.pool().breaker, shm::BreakerState::kClosed) << "a full server is there";
   others.clear();
   waiting.join();
   EXPECT_TRUE(got.ok()) << got.message;

@@ -66,13 +66,14 @@ typedef struct weir_error {
   int32_t native_code;  /* the client library's or errno; 0 where there is none */
   char native_text[12]; /* e.g. an SQLSTATE; empty where there is none */
   char message[512];
+  /* In how many milliseconds the same call may be worth making again, as far as that is known
+   * (WEIR_BREAKER_OPEN); 0: nothing is known. */
+  uint32_t retry_after_ms;
 } weir_error_t;
 
 #ifdef __cplusplus
-#define WEIR_ERROR_INIT                    \
-  {                                        \
-    sizeof(weir_error_t), 0, 0, {0}, { 0 } \
-  }
+#define WEIR_ERROR_INIT \
+  { sizeof(weir_error_t), 0, 0, {0}, {0}, 0 }
 #else
 #define WEIR_ERROR_INIT \
   { .struct_size = sizeof(weir_error_t) }

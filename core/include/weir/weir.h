@@ -218,7 +218,8 @@ WEIR_EXPORT void weir_cancel_free(weir_cancel_t* cancel);
  *  - WEIR_TIMEOUT: nothing came free in time; the message carries pool, limits and waited time.
  *  - WEIR_TOO_MANY_WAITERS: the line is full (max_waiting, or the segment's).
  *  - WEIR_CONNECT_FAILED, WEIR_AUTH_FAILED, WEIR_SERVER_FULL: the server's word is in the message.
- *  - WEIR_BREAKER_OPEN: the server is believed down; the message says when to try again.
+ *  - WEIR_BREAKER_OPEN: the server is believed down; the message and retry_after_ms say when to try
+ * again.
  *  - WEIR_CLOSED: the runtime or the pool was closed.
  *  - WEIR_PAUSED: the pool is paused; try again once it is resumed.
  *  - WEIR_CANCELLED: options->cancel was cancelled.

@@ -39,7 +39,8 @@ class Error : public std::runtime_error {
       : std::runtime_error(error.message),
         code_(error.code),
         native_code_(error.native_code),
-        native_text_(error.native_text) {}
+        native_text_(error.native_text),
+        retry_after_(error.retry_after_ms) {}
 
   /// One of enum weir_code, never WEIR_OK.
   [[nodiscard]] std::int32_t code() const noexcept { return code_; }
@@ -53,11 +54,14 @@ class Error : public std::runtime_error {
   [[nodiscard]] std::int32_t native_code() const noexcept { return native_code_; }
   /// The client library's own code, e.g. an SQLSTATE; empty where there is none.
   [[nodiscard]] const std::string& native_text() const noexcept { return native_text_; }
+  /// When the same call may be worth making again (WEIR_BREAKER_OPEN); 0: nothing is known.
+  [[nodiscard]] std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
 
  private:
   std::int32_t code_;
   std::int32_t native_code_;
   std::string native_text_;
+  std::chrono::milliseconds retry_after_;
 };
 
 namespace detail {

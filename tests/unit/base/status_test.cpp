@@ -104,6 +104,17 @@ TEST(WritingAnError, CutsALongMessageBetweenTwoCharacters) {
   EXPECT_EQ(error.message, std::string(510, 'x'));
 }
 
+TEST(WritingAnError, SaysWhenToTryAgainToWhoKnowsOfIt) {
+  const Status status = Status(Code::kBreakerOpen, "down").with_retry_after(312);
+  weir_error_t error = WEIR_ERROR_INIT;
+  write_error(status, &error);
+  EXPECT_EQ(error.retry_after_ms, 312u);
+  error.struct_size = offsetof(weir_error_t, retry_after_ms);  // compiled before it was there
+  error.retry_after_ms = 7;
+  write_error(status, &error);
+  EXPECT_EQ(error.retry_after_ms, 7u);
+}
+
 RC_GTEST_PROP(WritingAnError, TouchesNothingPastTheCallersStructSize, ()) {
   const auto size = *rc::gen::inRange<std::uint32_t>(4, sizeof(weir_error_t) + 1);
   const auto message = *rc::gen::container<std::string>(rc::gen::inRange('a', 'z'));

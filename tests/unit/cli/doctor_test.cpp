@@ -118,6 +118,21 @@ TEST(TheDoctor, FindsPoolsThatCannotConnectAndWhatLingersLong) {
                           finding(Severity::kWarning, "2 of dead workers' connections")));
 }
 
+TEST(TheDoctor, FindsABreakerThatIsOpenAndAServerThatOthersFill) {
+  shm::Snapshot snapshot;
+  shm::PoolSnapshot open, full;
+  open.breaker = shm::BreakerState::kOpen;
+  open.breaker_failures = open.connect_failures = 6;
+  full.connect_failures = 1;
+  full.connect_code = WEIR_SERVER_FULL;
+  snapshot.pools = {open, full};
+  EXPECT_THAT(
+      check_segment(snapshot, {}),
+      ElementsAre(finding(Severity::kCritical, "breaker open: 6 attempts in a row had no answer"),
+                  AllOf(finding(Severity::kCritical, "only 0 of its sessions are ours"),
+                        Field(&Finding::to_do, HasSubstr("weir activity")))));
+}
+
 TEST(TheDoctor, NotesWhatAnOperatorSet) {
   EXPECT_THAT(check_segment(snapshot_with_limit(30, 20), {}),
               ElementsAre(finding(Severity::kNote, "limit 30 set by an operator, 20 configured")));

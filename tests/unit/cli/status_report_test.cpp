@@ -181,6 +181,62 @@ TEST(StatusText, SaysThatAServerCannotBeReached) {
               HasSubstr("! pool main: the last 7 attempts to connect failed\n"));
 }
 
+TEST(StatusText, SaysThatTheBreakerIsOpenForHowLongAndWhy) {
+  shm::Snapshot snapshot = busy_snapshot();
+  shm::PoolSnapshot& pool = snapshot.pools[0];
+  pool.connect_failures = 5;
+  pool.breaker = shm::BreakerState::kOpen;
+  pool.breaker_failures = 5;
+  pool.breaker_retry_ms = 312;
+  pool.connect_error = "refused\x1b" + std::string(120, 'x');
+  EXPECT_THAT(status_text(snapshot, kNow),
+              HasSubstr("! pool main: breaker open: 5 attempts in a row had no answer; next try in "
+                        "312 ms\n  refused?xxx"));
+  pool.breaker_retry_ms = 0;
+  EXPECT_THAT(status_text(snapshot, kNow), HasSubstr("the next one who needs a connection tries"));
+  pool.breaker = shm::BreakerState::kHalfOpen;
+  EXPECT_THAT(status_text(snapshot, kNow),
+              HasSubstr("breaker half open: 5 attempts in a row had no answer; one attempt"));
+  std::istringstream lines(status_text(snapshot, kNow));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), kLineWidth) << line;
+}
+
+TEST(StatusText, SaysHowManySessionsOfAFullServerAreOurs) {
+  shm::Snapshot snapshot = busy_snapshot();
+  snapshot.pools[0].connect_failures = 2;
+  snapshot.pools[0].connect_code = WEIR_SERVER_FULL;
+  shm::PoolSnapshot mate;
+  mate.row = 5;
+  mate.name = "jobs";
+  mate.quota = 0;
+  put(mate, PlaceState::kUsed, 2);
+  shm::PoolSnapshot stranger = mate;
+  stranger.row = 6;
+  stranger.quota = shm::kNone;
+  snapshot.pools.push_back(mate);
+  snapshot.pools.push_back(stranger);
+  EXPECT_THAT(status_text(snapshot, kNow),
+              HasSubstr("! pool main: the last 2 attempts to connect failed: the server is full, "
+                        "and only 15 of its sessions are ours\n"));
+}
+
+TEST(StatusJson, ShowsTheBreaker) {
+  shm::Snapshot snapshot = busy_snapshot();
+  EXPECT_EQ(status_json(snapshot, kNow)["pools"][0]["breaker"], "closed");
+  EXPECT_EQ(status_json(snapshot, kNow)["pools"][0]["last_connect_error"], nullptr);
+  snapshot.pools[0].breaker = shm::BreakerState::kHalfOpen;
+  snapshot.pools[0].breaker_failures = 4;
+  snapshot.pools[0].breaker_retry_ms = 7;
+  snapshot.pools[0].connect_error = "refused";
+  set(snapshot.pools[0], Counter::kBreakerOpenings, 3);
+  const auto pool = status_json(snapshot, kNow)["pools"][0];
+  EXPECT_EQ(pool["breaker"], "half_open");
+  EXPECT_EQ(pool["breaker_failures"], 4);
+  EXPECT_EQ(pool["breaker_retry_ms"], 7);
+  EXPECT_EQ(pool["last_connect_error"], "refused");
+  EXPECT_EQ(pool["counters"]["breaker_openings"], 3);
+}
+
 TEST(StatusText, PutsASegmentOutOfServiceAtTheTop) {
   shm::Snapshot snapshot = busy_snapshot();
   EXPECT_THAT(status_text(snapshot, kNow), Not(HasSubstr("OUT OF SERVICE")));

@@ -56,6 +56,7 @@ statement_timeout = "30s"
 close_timeout = "1s"
 permit_quantum = "50ms"
 handover_after = "5ms"
+on_connect_error = "retry_until_deadline"
 linger_max = "1m"
 leak_after = "1h30m"
 keepalive = "45s"
@@ -111,6 +112,7 @@ TEST(AConfiguration, SetsEveryKeyThereIs) {
   EXPECT_EQ(pool.close_timeout, 1s);
   EXPECT_EQ(pool.permit_quantum, 50ms);
   EXPECT_EQ(pool.handover_after, 5ms);
+  EXPECT_EQ(pool.on_connect_error, OnConnectError::kRetryUntilDeadline);
   EXPECT_EQ(pool.linger_max, 1min);
   EXPECT_EQ(pool.leak_after, 90min);
   EXPECT_EQ(pool.keepalive, 45s);
@@ -367,8 +369,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{pool_with("capture_stack = 1"),
             "4: pool.main.capture_stack: expected true or false, found 1"},
         Bad{pool_with("on_connect_error = \"close\""),
-            "4: pool.main.on_connect_error: this version of weir does not support it "
-            "yet"}));
+            "4: pool.main.on_connect_error: expected one of \"fail_fast\", "
+            "\"retry_until_deadline\", found \"close\""}));
 
 INSTANTIATE_TEST_SUITE_P(
     Contradictions, ABadConfiguration,

@@ -50,9 +50,54 @@ TEST(TheFixedPolicy, ClosesWhatOutlivedItsLifetimeEvenBelowMin) {
   EXPECT_EQ(policy.evict({.age_ms = 1'000'000, .lifetime_ms = 0}, view), Eviction::kKeep);
 }
 
-TEST(TheFixedPolicy, NeverOpensTheBreaker) {
-  FixedPolicy policy;
-  EXPECT_EQ(policy.breaker({.connect_failures_in_a_row = 1'000}).state, BreakerState::kClosed);
+PoolView failed(std::uint32_t failures, BreakerState breaker, double chance) {
+  PoolView view;
+  view.connect_failures_in_a_row = failures;
+  view.breaker = breaker;
+  view.attempt_failed = true;
+  view.chance = chance;
+  return view;
+}
+
+TEST(TheFixedPolicy, OpensTheBreakerAfterThreeFailuresInARow) {
+  const FixedPolicy policy;
+  for (const std::uint32_t failures : {1u, 2u}) {
+    EXPECT_EQ(policy.breaker(failed(failures, BreakerState::kClosed, 0.5)).state,
+              BreakerState::kClosed);
+  }
+  EXPECT_EQ(policy.breaker(failed(3, BreakerState::kClosed, 0.5)).state, BreakerState::kOpen);
+}
+
+TEST(TheFixedPolicy, OpensAHalfOpenBreakerAgainWhateverTheCountSays) {
+  const FixedPolicy policy;
+  EXPECT_EQ(policy.breaker(failed(1, BreakerState::kHalfOpen, 0.5)).state, BreakerState::kOpen);
+}
+
+TEST(TheFixedPolicy, DoublesTheLongestPauseFromATenthToASecond) {
+  const FixedPolicy policy;
+  const auto most = [&](std::uint32_t failures) {
+    return policy.breaker(failed(failures, BreakerState::kHalfOpen, 0.999'999)).retry_ms;
+  };
+  EXPECT_EQ(most(3), 100u);
+  EXPECT_EQ(most(4), 200u);
+  EXPECT_EQ(most(5), 400u);
+  EXPECT_EQ(most(6), 800u);
+  EXPECT_EQ(most(7), 1'000u);
+  EXPECT_EQ(most(255), 1'000u);
+  EXPECT_EQ(policy.breaker(failed(7, BreakerState::kHalfOpen, 0)).retry_ms, 0u) << "full jitter";
+  EXPECT_EQ(policy.breaker(failed(7, BreakerState::kHalfOpen, 0.5)).retry_ms, 500u);
+}
+
+TEST(TheFixedPolicy, LeavesTheBreakerAsItIsAtATick) {
+  const FixedPolicy policy;
+  for (const BreakerState state :
+       {BreakerState::kClosed, BreakerState::kOpen, BreakerState::kHalfOpen}) {
+    PoolView view = failed(9, state, 0.5);
+    view.attempt_failed = false;
+    view.breaker_retry_ms = 70;
+    EXPECT_EQ(policy.breaker(view).state, state);
+    EXPECT_EQ(policy.breaker(view).retry_ms, 70u);
+  }
 }
 
 TEST(AClampedDecision, ThatWasWithinBoundsIsUnchanged) {
