@@ -45,6 +45,7 @@ struct PoolDeclaration {
   std::uint32_t linger_used_ms = 60'000;
   bool start_paused = false;  // when the row is made
   OnConflict on_conflict = OnConflict::kKeep;
+  bool operator==(const PoolDeclaration&) const = default;
 };
 
 struct Declared {

@@ -101,6 +101,7 @@ struct Header {
   alignas(64) Word last_reap_ns;    // when somebody last began a pass over the workers
   alignas(64) Word32 waiters_high;  // no waiter row at or above this was ever used
   Word32 workers_high;              // no worker row at or above this was ever used
+  Word32 reloads;  // how often workers were asked to read their configuration again
 };
 static_assert(sizeof(Header) <= kHeaderBytes);
 
@@ -112,8 +113,10 @@ struct alignas(128) WorkerRow {
   Word joined_ns;
   Word beat_ns;  // when its keeper last looked; for display only
   Text<32> service;
-  Word receives;  // the generation whose mailbox is open; else nobody can send here
-  Word reserved[6];
+  Word receives;       // the generation whose mailbox is open; else nobody can send here
+  Word32 reloaded;     // the last of Header::reloads that it has seen to
+  Word32 reload_code;  // what came of it, of weir/codes.h
+  Word reserved[5];
 };
 static_assert(sizeof(WorkerRow) == 128);
 

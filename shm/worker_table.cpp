@@ -41,6 +41,8 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
     rows[i].beat_ns.store(monotonic_ns());
     rows[i].service.store(service);
     rows[i].receives.store(0);
+    rows[i].reloaded.store(0);
+    rows[i].reload_code.store(0);
     Word32& high = segment.header().workers_high;
     for (std::uint32_t old = high.load(); old <= i;) {
       if (high.compare_exchange_weak(old, i + 1)) break;

@@ -14,6 +14,7 @@
 #include "cli/doctor_command.h"
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
+#include "cli/reload_command.h"
 #include "cli/status_command.h"
 #include "cli/workers_command.h"
 
@@ -24,6 +25,7 @@ using weir::cli::ConfigOptions;
 using weir::cli::DoctorOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
+using weir::cli::ReloadOptions;
 using weir::cli::StatusOptions;
 using weir::cli::Where;
 using weir::cli::WorkersOptions;
@@ -139,6 +141,20 @@ int run(int argc, char** argv) {
   add_where(*reap_command, reap.where);
   reap_command->add_flag("--json", reap.json, "one JSON document");
 
+  ReloadOptions reload;
+  double reload_timeout_s = 10;
+  CLI::App* reload_command =
+      app.add_subcommand("reload",
+                         "has every worker read its configuration again: limits, sizes, timeouts. "
+                         "A file with one bad\n"
+                         "value, or with a change that takes a restart, is refused whole");
+  add_where(*reload_command, reload.where);
+  reload_command->add_flag("--json", reload.json, "one JSON document");
+  reload_command
+      ->add_option("--timeout", reload_timeout_s, "seconds for the workers to answer (default: 10)")
+      ->type_name("SECONDS")
+      ->check(seconds_range());
+
   DoctorOptions doctor;
   double doctor_timeout_s = 10;
   CLI::App* doctor_command = app.add_subcommand(
@@ -163,6 +179,10 @@ int run(int argc, char** argv) {
   if (workers_command->parsed()) return run_workers(workers);
   if (set_command->parsed()) return run_quota_set(quota);
   if (reap_command->parsed()) return run_reap(reap);
+  if (reload_command->parsed()) {
+    reload.timeout = to_nanos(reload_timeout_s);
+    return run_reload(reload);
+  }
   if (doctor_command->parsed()) {
     doctor.timeout = to_nanos(doctor_timeout_s);
     return run_doctor(doctor);

@@ -86,7 +86,7 @@ Status Pool::down(Code code, std::string_view how) const {
   const shm::BreakerWord breaker = shm::breaker_of(ref());
   const std::uint64_t left_ms = breaker.retry_in_ms(monotonic_ns());
   const std::uint64_t retry_ms = left_ms > 0 ? left_ms : kSoonMs;
-  std::string text = "pool " + config_.name + ": " + std::string(how) + " (" +
+  std::string text = "pool " + config().name + ": " + std::string(how) + " (" +
                      std::to_string(breaker.failures()) + " attempts in a row had no answer";
   if (const std::string last = ref().row().connect_error.load(); !last.empty()) {
     text += "; the last: " + last;
@@ -175,7 +175,7 @@ void Pool::tell_of(const shm::BreakerChange& change) {
     tell({.kind = EventKind::kBreakerOpen, .count = change.to.failures()});
     if (change.from.is_closed()) {
       shm::count(ref(), shm::Counter::kBreakerOpenings);
-      parts_.log.warn("breaker_opened", {{"pool", config_.name},
+      parts_.log.warn("breaker_opened", {{"pool", config().name},
                                          {"failures", change.to.failures()},
                                          {"error", ref().row().connect_error.load()}});
     }
@@ -184,7 +184,8 @@ void Pool::tell_of(const shm::BreakerChange& change) {
   }
   if (!change.closed()) return;
   tell({.kind = EventKind::kBreakerClosed});
-  parts_.log.info("breaker_closed", {{"pool", config_.name}, {"failures", change.from.failures()}});
+  parts_.log.info("breaker_closed",
+                  {{"pool", config().name}, {"failures", change.from.failures()}});
   // Those in line are offered room as soon as there are turns again; warm floors are filled now.
   if (is_demanded()) shm::match(ref(), self());
   for (std::uint32_t row = 0; row < parts_.segment.workers().size(); ++row) {

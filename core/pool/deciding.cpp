@@ -47,7 +47,7 @@ void Pool::tell_of_decision(DemandWord was, DemandWord now) {
   const auto event = [&](EventKind kind) {
     const bool cut = ref().row().cut_below.load() == now.generation();
     tell({.kind = kind, .count = is_new && cut ? 1u : 0u});
-    parts_.log.info("pool_decided", {{"pool", config_.name},
+    parts_.log.info("pool_decided", {{"pool", config().name},
                                      {"paused", now.is_paused() ? 1 : 0},
                                      {"generation", now.generation()}});
   };
@@ -135,7 +135,7 @@ void Pool::dispose() {
 
 Status Pool::resize(std::uint32_t max, std::uint32_t min) {
   const auto bad = [&](const std::string& what) {
-    return Status(Code::kBadConfig, "pool " + config_.name + ": resize: " + what);
+    return Status(Code::kBadConfig, "pool " + config().name + ": resize: " + what);
   };
   if (max < 1) return bad("max: at least 1 expected, found 0");
   if (min > max) {
@@ -148,7 +148,7 @@ Status Pool::resize(std::uint32_t max, std::uint32_t min) {
     return too_large ? bad(resized.status().message()) : resized.status();
   }
   tell({.kind = EventKind::kPoolResized, .count = max});
-  parts_.log.info("pool_resized", {{"pool", config_.name}, {"max", max}, {"min", min}});
+  parts_.log.info("pool_resized", {{"pool", config().name}, {"max", max}, {"min", min}});
   return Status();
 }
 
@@ -177,9 +177,9 @@ Result<Pool::Checked> Pool::check_idle(Deadline deadline) {
   }
   open_instead(checked.dead);
   if (!late) return checked;
-  return Status(Code::kTimeout,
-                "pool " + config_.name + ": check: " + std::to_string(checked.good + checked.dead) +
-                    " of " + std::to_string(idle.size()) + " connections answered in time");
+  return Status(Code::kTimeout, "pool " + config().name + ": check: " +
+                                    std::to_string(checked.good + checked.dead) + " of " +
+                                    std::to_string(idle.size()) + " connections answered in time");
 }
 
 // The keeper opens as many, as soon as there is room.
@@ -198,7 +198,7 @@ Status Pool::wait_ready(Deadline deadline) {
     const std::uint32_t ready = now.idle + now.used;
     if (ready >= now.min) return Status();
     if (deadline.passed(monotonic_ns())) {
-      return Status(Code::kTimeout, "pool " + config_.name + ": " + std::to_string(ready) +
+      return Status(Code::kTimeout, "pool " + config().name + ": " + std::to_string(ready) +
                                         " connections are ready, " + std::to_string(now.min) +
                                         " (min) expected; " +
                                         std::to_string(ref().row().connect_failures.load()) +
@@ -219,7 +219,7 @@ Status Pool::replace(Loan& loan, const Request& request) {
   Slot& slot = slots_[place];
   const auto gone = [&](Status why) {
     end(loan, CloseReason::kInvalidated);
-    return std::move(why).in("pool " + config_.name + ": replace");
+    return std::move(why).in("pool " + config().name + ": replace");
   };
   WEIR_TRY(is_open());
   // 1. a turn, while the old session is still there: who gets none in time keeps it.
@@ -242,7 +242,7 @@ Status Pool::replace(Loan& loan, const Request& request) {
     const ForkGate::Step no_fork_meanwhile;
     closed =
         slot.connection.run(WEIR_OP_CLOSE, nullptr,
-                            request.deadline.earlier_of(Deadline::after(config_.close_timeout)));
+                            request.deadline.earlier_of(Deadline::after(config().close_timeout)));
     slot.note_socket();
   }
   if (!closed.ok() || !move(place, PlaceState::kUsed, PlaceState::kOpening)) {
@@ -265,8 +265,8 @@ Status Pool::replace(Loan& loan, const Request& request) {
 
 // The idle connection that the configured order has next; kNoPlace: none is idle.
 Pool::PlaceIndex Pool::take_in_order() {
-  if (config_.order == config::Order::kAny) return take_any_idle();
-  const bool lifo = config_.order == config::Order::kLifo;
+  if (config().order == config::Order::kAny) return take_any_idle();
+  const bool lifo = config().order == config::Order::kLifo;
   while (true) {
     PlaceIndex next = kNoPlace;
     for (PlaceIndex i = 0; i < ref().capacity(); ++i) {
@@ -282,7 +282,7 @@ Pool::PlaceIndex Pool::take_in_order() {
 
 void Pool::note_listener() {
   const bool each =
-      parts_.events.is_heard() || config_.capture_stack || config_.order != config::Order::kAny;
+      parts_.events.is_heard() || config().capture_stack || config().order != config::Order::kAny;
   if (each) {
     attention_.fetch_or(kEachLease);
   } else {

@@ -26,8 +26,8 @@ bool is_elsewhere(const std::optional<Candidate>& who, shm::WorkerId self) {
 // from reconnecting for each request of theirs.
 bool Pool::may_make_room(const LineView& view) const {
   const std::uint64_t quantum_ns =
-      static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
-  if (config_.handover == config::Handover::kOff) return false;
+      static_cast<std::uint64_t>(Nanos(config().permit_quantum).count());
+  if (config().handover == config::Handover::kOff) return false;
   // Nobody can connect in the room made while the server is believed down.
   const bool elsewhere = shm::breaker_of(ref()).is_closed() && is_elsewhere(view.oldest, self()) &&
                          !is_sent_live_to(view.oldest->word.owner_row());
@@ -97,7 +97,7 @@ bool Pool::is_owed(std::uint64_t now_ns) {
 std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) const {
   const std::uint64_t keeps_until =
       last_gained_ns_.load(std::memory_order_relaxed) +
-      static_cast<std::uint64_t>(Nanos(config_.permit_quantum).count());
+      static_cast<std::uint64_t>(Nanos(config().permit_quantum).count());
   std::uint64_t from = now_ns;
   if (view.oldest_own) from = std::min(from, view.oldest_own->since_ns);
   from += turn_ns_;
@@ -128,7 +128,7 @@ void Pool::serve(PlaceIndex place) {
     }
     if (may_make_room(view)) {
       book_.add(shm::Counter::kHandedOn);
-      parts_.log.debug("handed_on", {{"pool", config_.name}, {"place", place}});
+      parts_.log.debug("handed_on", {{"pool", config().name}, {"place", place}});
       start_closing(place, PlaceState::kUsed, CloseReason::kQuotaReclaim);
       return;
     }

@@ -94,12 +94,21 @@ std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
     next_second_ns_ = now_ns + kSecond;
     once_a_second(now_ns);
   }
+  reload_if_asked();
   std::uint64_t next_ns = next_second_ns_;
   for (Pool* pool : pools_) {
     next_ns = std::min(next_ns, pool->keep(now_ns));
     if (targets != nullptr) pool->add_poll_targets(*targets);
   }
   return next_ns;
+}
+
+void Keeper::reload_if_asked() {
+  shm::WorkerRow& row = membership_.row();
+  const std::uint32_t asked = segment_.header().reloads.load();
+  if (!reload_ || !membership_.is_valid() || row.reloaded.load() == asked) return;
+  row.reload_code.store(static_cast<std::uint32_t>(reload_()));
+  row.reloaded.store(asked);
 }
 
 void Keeper::once_a_second(std::uint64_t now_ns) {

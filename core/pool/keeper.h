@@ -37,6 +37,9 @@ class Keeper {
   /// stop()s.
   ~Keeper();
 
+  /// What reads the configuration again, when workers are asked to. Before the first pass.
+  void set_reload(std::function<Code()> reload) { reload_ = std::move(reload); }
+
   /// Starts the thread. kSystemError if the system has none left: nothing has changed then.
   Status start();
   /// Ends the thread after its present pass. Does nothing without one.
@@ -51,6 +54,7 @@ class Keeper {
   void run_once(std::vector<PollTarget>& targets, std::vector<pollfd>& sockets, unsigned& quiet);
   void say_that_it_failed(const char* what) noexcept;
   void once_a_second(std::uint64_t now_ns);
+  void reload_if_asked();
 
   shm::Segment& segment_;
   shm::Membership& membership_;
@@ -60,6 +64,7 @@ class Keeper {
   std::atomic<bool> busy_{false};  // somebody is in keep_once
   std::atomic<bool> stopping_{false};
   std::uint64_t next_second_ns_ = 0;  // guarded by busy_
+  std::function<Code()> reload_;
   std::thread thread_;
 };
 

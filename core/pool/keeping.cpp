@@ -63,7 +63,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   std::uint64_t next_ns = std::min(tickets_due_ns, ticks ? now_ns + kTickNs : next_second_ns_);
   if (is_demanded()) {
     const std::uint64_t quantum_ends =
-        last_gained_ns_.load(std::memory_order_relaxed) + ns_of(config_.permit_quantum);
+        last_gained_ns_.load(std::memory_order_relaxed) + ns_of(config().permit_quantum);
     if (quantum_ends > now_ns) next_ns = std::min(next_ns, quantum_ends);
   }
   for (const Lingering& one : lingering_) {
@@ -99,7 +99,7 @@ Status Pool::start_job(Job& job, std::uint64_t now_ns) {
   if (job.kind == Job::Kind::kClose && !connection.is_open()) return Status();
   switch (job.kind) {
     case Job::Kind::kClose: {
-      job.deadline = after_ns(now_ns, config_.close_timeout);
+      job.deadline = after_ns(now_ns, config().close_timeout);
       // A goodbye may go on over another descriptor: a child forked meanwhile must know it.
       const ForkGate::Step no_fork_meanwhile;
       Status status = connection.start(WEIR_OP_CLOSE, nullptr, job.deadline);
@@ -107,10 +107,10 @@ Status Pool::start_job(Job& job, std::uint64_t now_ns) {
       return status;
     }
     case Job::Kind::kCheck:
-      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.deadline = after_ns(now_ns, config().connect_timeout);
       return connection.start(WEIR_OP_PING, nullptr, job.deadline);
     case Job::Kind::kConfirm:
-      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.deadline = after_ns(now_ns, config().connect_timeout);
       job.target = next_to_ask_about();
       if (job.target == kNoPlace) return Status();
       job.target_word = lingering_[job.target].word;
@@ -118,14 +118,14 @@ Status Pool::start_job(Job& job, std::uint64_t now_ns) {
       job.argument->confirm = {sizeof(weir_confirm_gone_t), &job.argument->token, 0};
       return connection.start(WEIR_OP_CONFIRM_GONE, &job.argument->confirm, job.deadline);
     case Job::Kind::kCancel:
-      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.deadline = after_ns(now_ns, config().connect_timeout);
       job.argument->cancel = {sizeof(weir_cancel_token_t), &job.argument->token};
       return connection.start(WEIR_OP_CANCEL_TOKEN, &job.argument->cancel, job.deadline);
     case Job::Kind::kReset:
-      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.deadline = after_ns(now_ns, config().connect_timeout);
       return connection.start(WEIR_OP_RESET, nullptr, job.deadline);
     case Job::Kind::kOpen:
-      job.deadline = after_ns(now_ns, config_.connect_timeout);
+      job.deadline = after_ns(now_ns, config().connect_timeout);
       return begin_connect({{job.place, PlaceWord(cell(job.place).load())}, job.turn});
   }
   return Status();
@@ -187,7 +187,7 @@ void Pool::finish_job(Job& job, const Status& status) {
         // While it is open the breaker says when.
         const bool closed = shm::breaker_of(ref()).is_closed();
         next_fill_ns_ = closed ? monotonic_ns() + backoff_ns() : 0;
-        if (job.ahead && config_.pause_on_populate_error) clear(false);
+        if (job.ahead && config().pause_on_populate_error) clear(false);
       }
       return;
     case Job::Kind::kCheck: {
@@ -248,7 +248,7 @@ void Pool::finish_close(Job& job, const Status& status) {
   ref().info(job.place).closing_busy.store(1, std::memory_order_relaxed);
   ref().info(job.place).since_ns.store(monotonic_ns(), std::memory_order_relaxed);
   parts_.log.warn("close_unconfirmed",
-                  {{"pool", config_.name}, {"place", job.place}, {"error", status.message()}});
+                  {{"pool", config().name}, {"place", job.place}, {"error", status.message()}});
   cell(job.place).compare_exchange_strong(
       raw, word.to_lingering(shm::LingerCause::kClosing, self().row).raw());
 }
@@ -257,7 +257,7 @@ void Pool::finish_close(Job& job, const Status& status) {
 
 void Pool::settle(PlaceIndex place, PlaceWord word) {
   if (!shm::settle_lingering(ref(), self(), place, word)) return;
-  parts_.log.info("place_reclaimed", {{"pool", config_.name},
+  parts_.log.info("place_reclaimed", {{"pool", config().name},
                                       {"place", place},
                                       {"worker_row", word.gen()},
                                       {"cause", static_cast<int>(word.linger_cause())}});
@@ -284,7 +284,7 @@ void Pool::settle_lingering_places(std::uint64_t now_ns) {
     const std::string token = ref().info(place).load_token();
     const bool runs = shm::may_run(ref(), place, word);
     if (cell(place).load() != seen->word) continue;  // the token may be the next occupant's
-    const bool wants_end = runs && config_.orphans == Orphans::kTerminate;
+    const bool wants_end = runs && config().orphans == Orphans::kTerminate;
     if (wants_end && now_ns >= seen->cancel_after_ns && !token.empty()) {
       // What it was running ends; then the server finds that nobody listens, and ends the session.
       seen->cancel_after_ns = UINT64_MAX;
@@ -375,7 +375,7 @@ void Pool::finish_cancel(const Job& job, const Status& status) {
     if (lingers && cell(job.target).load() == asked.word) shm::note_told_to_end(ref(), job.target);
     return;
   }
-  parts_.log.warn("cancel_failed", {{"pool", config_.name}, {"error", status.message()}});
+  parts_.log.warn("cancel_failed", {{"pool", config().name}, {"error", status.message()}});
   if (lingers) asked.cancel_after_ns = monotonic_ns() + kSecond;
 }
 
@@ -409,7 +409,7 @@ policy::PoolView Pool::view(std::uint64_t now_ns) const {
   view.min = now.min;
   view.keep = now.keep;
   view.max_per_worker = ref().row().max_per_worker.load();
-  view.idle_timeout_ms = static_cast<std::uint64_t>(config_.idle_timeout.count());
+  view.idle_timeout_ms = static_cast<std::uint64_t>(config().idle_timeout.count());
   view.idle = now.idle;
   view.used = now.used;
   view.connecting = now.connecting;
@@ -469,8 +469,8 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
     connection.leases = info.leases.load(std::memory_order_relaxed) -
                         info.leases_before.load(std::memory_order_relaxed);
     const bool keepalive_due =
-        config_.keepalive.count() > 0 &&
-        connection.checked_ms >= static_cast<std::uint64_t>(config_.keepalive.count());
+        config().keepalive.count() > 0 &&
+        connection.checked_ms >= static_cast<std::uint64_t>(config().keepalive.count());
     const policy::Eviction eviction = parts_.policy->evict(connection, current);
     if (word.retire() || is_closed() || eviction == policy::Eviction::kClose) {
       const bool too_old = is_expired(slot, now_ns);
@@ -547,7 +547,7 @@ void Pool::sample_use(std::uint64_t now_ns) {
 }
 
 void Pool::report_leaks(std::uint64_t now_ns) {
-  if (config_.leak_after.count() == 0) return;
+  if (config().leak_after.count() == 0) return;
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     const PlaceWord word(cell(place).load(std::memory_order_relaxed));
     if (word.state() != PlaceState::kUsed || !word.belongs_to(self())) continue;
@@ -557,7 +557,7 @@ void Pool::report_leaks(std::uint64_t now_ns) {
     const shm::PlaceInfo& info = ref().info(place);
     const std::uint64_t leases = info.leases.load(std::memory_order_relaxed);
     const std::uint64_t since = info.since_ns.load(std::memory_order_relaxed);
-    if (since > now_ns || now_ns - since < ns_of(config_.leak_after)) continue;
+    if (since > now_ns || now_ns - since < ns_of(config().leak_after)) continue;
     if (reported_leases_[place] == leases) continue;  // once for each lease
     reported_leases_[place] = leases;
     book_.add(shm::Counter::kLeaks);
@@ -568,7 +568,7 @@ void Pool::report_leaks(std::uint64_t now_ns) {
           .label = label,
           .text = stack});
     parts_.log.warn("leak_suspected",
-                    {{"pool", config_.name},
+                    {{"pool", config().name},
                      {"place", place},
                      {"label", label},
                      {"thread", info.holder_thread.load(std::memory_order_relaxed)},
@@ -581,7 +581,7 @@ void Pool::report_leaks(std::uint64_t now_ns) {
 // waits for that, as close() itself does.
 void Pool::close_here(PlaceIndex place) {
   if (ticking_ || !keep_once_ || !is_closed()) return;
-  const Deadline patience = Deadline::after(config_.close_timeout);
+  const Deadline patience = Deadline::after(config().close_timeout);
   const timespec pause{0, 500'000};
   for (keep_once_(); slots_[place].in_hands.load() && !patience.passed(monotonic_ns());
        keep_once_()) {

@@ -76,11 +76,11 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
     start_closing(place, PlaceState::kUsed, CloseReason::kError);
     return true;
   }
-  const shm::SessionText session{config_.driver, std::move(description).value()};
+  const shm::SessionText session{config().driver, std::move(description).value()};
   const shm::Sent sent = giving->send(parts_.inbox->mailbox(), session, slot.connection.fd());
   if (sent != shm::Sent::kSent) {
     sends_again_ns_.store(monotonic_ns() + kPauseNs, std::memory_order_relaxed);
-    parts_.log.debug("handover_not_sent", {{"pool", config_.name}, {"why", shm::sent_name(sent)}});
+    parts_.log.debug("handover_not_sent", {{"pool", config().name}, {"why", shm::sent_name(sent)}});
     if (giving->withdraw()) return false;
     start_closing(place, PlaceState::kUsed, CloseReason::kError);
     return true;
@@ -108,7 +108,7 @@ void Pool::note_unmovable(const Status& why) {
   }
   moves_.store(false, std::memory_order_relaxed);
   if (said_unmovable_.exchange(true)) return;
-  parts_.log.warn("handover_by_permit", {{"pool", config_.name}, {"why", why.message()}});
+  parts_.log.warn("handover_by_permit", {{"pool", config().name}, {"why", why.message()}});
 }
 
 // A connection of a worker that stops lending: to who waits elsewhere, if somebody does.
@@ -167,7 +167,7 @@ std::optional<shm::PlaceIndex> Pool::attach(shm::Arrival&& arrival) {
   }
   if (!status.ok()) {
     parts_.log.warn("handover_failed",
-                    {{"pool", config_.name}, {"place", place}, {"error", status.message()}});
+                    {{"pool", config().name}, {"place", place}, {"error", status.message()}});
     parts_.inbox->give_up(ref(), std::move(arrival));
     return std::nullopt;
   }
@@ -185,7 +185,7 @@ std::optional<shm::PlaceIndex> Pool::attach(shm::Arrival&& arrival) {
   tell({.kind = EventKind::kConnReceived, .connection = number_at(place)});
   parts_.log.debug(
       "handed_live",
-      {{"pool", config_.name}, {"place", place}, {"us", (now_ns - arrival.began_ns) / 1000}});
+      {{"pool", config().name}, {"place", place}, {"us", (now_ns - arrival.began_ns) / 1000}});
   return place;
 }
 

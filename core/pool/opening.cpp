@@ -43,7 +43,7 @@ int driver_mode(ResetMode mode) {
 // names (PostgreSQL at 63 bytes); what is cut here is the service, never the place.
 std::string Pool::client_name(PlaceIndex place) const {
   constexpr std::size_t kLongest = 63;
-  const std::string rest = "/" + config_.name + "#" + std::to_string(place);
+  const std::string rest = "/" + config().name + "#" + std::to_string(place);
   const std::string start = "weir:" + parts_.service;
   return start.substr(0, kLongest - rest.size()) + rest;
 }
@@ -53,8 +53,8 @@ weir_conn_options_t Pool::connection_options(const std::string& name) const {
   weir_conn_options_t options{};
   options.struct_size = sizeof options;
   options.client_name = name.c_str();
-  options.statement_timeout_ms = static_cast<std::uint32_t>(config_.statement_timeout.count());
-  options.reset_mode = driver_mode(config_.reset);
+  options.statement_timeout_ms = static_cast<std::uint32_t>(config().statement_timeout.count());
+  options.reset_mode = driver_mode(config().reset);
   return options;
 }
 
@@ -109,7 +109,7 @@ Status Pool::begin_connect(const Opening& opening) {
   const PlaceIndex place = opening.room.place;
   const std::string name = client_name(place);
   Result<driver::Connection> made =
-      driver::Connection::open(parts_.dsn, connection_options(name), config_.password_file);
+      driver::Connection::open(parts_.dsn, connection_options(name), config().password_file);
   if (!made.ok()) return made.status();
 
   shm::PlaceInfo& info = ref().info(place);
@@ -131,7 +131,7 @@ Status Pool::begin_connect(const Opening& opening) {
   tell({.kind = EventKind::kConnCreated, .connection = number_at(place)});
   const ForkGate::Step step;
   Status status =
-      slot.connection.start(WEIR_OP_CONNECT, nullptr, Deadline::after(config_.connect_timeout));
+      slot.connection.start(WEIR_OP_CONNECT, nullptr, Deadline::after(config().connect_timeout));
   slot.note_socket();
   return status;
 }
@@ -161,8 +161,8 @@ Step Pool::step_connect(Job& job, Status* status) {
 // Starts the next statement of on_connect. False: there is none left, or *status says why not.
 bool Pool::start_statement(Job& job, Status* status) {
   if (!job.argument) job.argument = std::make_unique<Job::Argument>();
-  if (job.argument->next_statement == config_.on_connect.size()) return false;
-  const std::string& statement = config_.on_connect[job.argument->next_statement++];
+  if (job.argument->next_statement == config().on_connect.size()) return false;
+  const std::string& statement = config().on_connect[job.argument->next_statement++];
   job.argument->execute = {sizeof(weir_execute_t), statement.c_str()};
   *status =
       slots_[job.place].connection.start(WEIR_OP_EXECUTE, &job.argument->execute, job.deadline);
@@ -183,7 +183,7 @@ void Pool::settle_in(PlaceIndex place, std::uint64_t opened_ns) {
   slot.native = slot.connection.native();
   slot.opened_ns = opened_ns;
   slot.checked_ns = slot.idle_since_ns = now_ns;
-  slot.expires_ns.store(expiry(opened_ns, config_.max_lifetime), std::memory_order_relaxed);
+  slot.expires_ns.store(expiry(opened_ns, config().max_lifetime), std::memory_order_relaxed);
   last_gained_ns_.store(now_ns, std::memory_order_relaxed);
 }
 
@@ -231,7 +231,7 @@ std::uint64_t Pool::full_pause_ns() const {
 // OPENING -> CLOSING: the server may have begun a session all the same. The turn is free at once.
 void Pool::fail_connect(const Job& job, const Status& status) {
   book_.add(shm::Counter::kConnectFailures);
-  parts_.log.warn("connect_failed", {{"pool", config_.name},
+  parts_.log.warn("connect_failed", {{"pool", config().name},
                                      {"place", job.place},
                                      {"code", code_name(status.code())},
                                      {"error", status.message()}});
@@ -259,7 +259,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
   job.place = opening.room.place;
   job.turn = opening.turn;
   job.began_ns = monotonic_ns();
-  job.deadline = Deadline::after(config_.connect_timeout);
+  job.deadline = Deadline::after(config().connect_timeout);
   job.started = true;
   Status status = begin_connect(opening);
   while (status.ok()) {
@@ -267,7 +267,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
     if (step == Step::kDone) {
       status = finish_connect(job);
       if (status.ok()) return lend(job.place, request.label);
-      return std::move(status).in("pool " + config_.name);
+      return std::move(status).in("pool " + config().name);
     }
     if (step == Step::kError) break;
     const std::uint64_t now_ns = monotonic_ns();
@@ -291,7 +291,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
   fail_connect(job, status);
   // That the server did not answer in time is not a matter of the caller's time.
   if (status.code() == Code::kTimeout) status = Status(Code::kConnectFailed, status.message());
-  return std::move(status).in("pool " + config_.name);
+  return std::move(status).in("pool " + config().name);
 }
 
 }  // namespace weir::pool

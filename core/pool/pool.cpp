@@ -55,22 +55,16 @@ std::uint32_t bits_to_clean(ResetMode mode) {
 }  // namespace
 
 Pool::Pool(const PoolConfig& config, Parts parts)
-    : config_(config),
+    : config_(&config),
       parts_(std::move(parts)),
       validity_(parts_.membership.validity()),
       owner_pattern_(
           PlaceWord(PlaceState::kFree, parts_.membership.id().row, parts_.membership.id().gen, 0)
               .raw()),
-      validate_after_ns_(config.validate_after ? to_ns(*config.validate_after) : kNever),
-      handover_after_ns_(to_ns(config.handover_after)),
-      turn_ns_(handover_after_ns_ / 2),
       may_move_(config.handover == config::Handover::kLive && parts_.inbox != nullptr &&
                 parts_.dsn.driver().can_move_sessions()),
-      retries_connects_(config.on_connect_error == config::OnConnectError::kRetryUntilDeadline),
       always_reset_(config.reset == ResetMode::kAlways),
       keeps_order_(config.order != config::Order::kAny),
-      has_overflow_(config.kept() < config.max),
-      releases_take_more_(always_reset_ || has_overflow_),
       dirty_bits_(bits_to_clean(config.reset)),
       slots_(parts_.ref.capacity()),
       book_(parts_.ref, parts_.membership.id()),
@@ -83,7 +77,20 @@ Pool::Pool(const PoolConfig& config, Parts parts)
   quiet_.store(shm::DemandWord::quiet(now.generation()));
   heeded_.store(now.raw() & ~shm::DemandWord::kWaiting);
   cut_heeded_.store(ref().row().cut_below.load());
+  reconfigure(config);
+}
+
+// One by one: who reads some before and some after does as either says.
+void Pool::reconfigure(const PoolConfig& config) {
+  validate_after_ns_.store(config.validate_after ? to_ns(*config.validate_after) : kNever);
+  handover_after_ns_.store(to_ns(config.handover_after));
+  turn_ns_.store(to_ns(config.handover_after) / 2);
+  retries_connects_.store(config.on_connect_error == config::OnConnectError::kRetryUntilDeadline);
+  has_overflow_.store(config.kept() < config.max);
+  releases_take_more_.store(always_reset_ || has_overflow_.load());
+  config_.store(&config, std::memory_order_release);
   note_listener();
+  wake_keeper();
 }
 
 Pool::~Pool() = default;
@@ -105,7 +112,7 @@ bool Pool::take_idle_or_retiring(PlaceIndex place) {
 }
 
 void Pool::poison_by(PlaceIndex place) const {
-  parts_.segment.poison("place " + std::to_string(place) + " of pool " + config_.name +
+  parts_.segment.poison("place " + std::to_string(place) + " of pool " + config().name +
                         " is free to be lent as the segment says, and lent or not open as its "
                         "worker knows");
 }
@@ -146,7 +153,7 @@ void Pool::show_label(PlaceIndex place, std::string_view label) {
 Loan Pool::lend(PlaceIndex place, std::string_view label) {
   Loan loan;
   lend(place, label, now_ns(), loan);
-  if (config_.capture_stack) capture(slots_[place].stack);
+  if (config().capture_stack) capture(slots_[place].stack);
   return loan;
 }
 
@@ -210,7 +217,7 @@ Pool::Check Pool::check(PlaceIndex place, Deadline deadline) {
   Job job;
   job.kind = Job::Kind::kCheck;
   job.place = place;
-  job.deadline = Deadline::after(config_.connect_timeout);
+  job.deadline = Deadline::after(config().connect_timeout);
   job.started = true;
   slot.in_hands.store(true);
   const bool connected = is_connected(slot);
@@ -268,7 +275,7 @@ Result<std::optional<Loan>> Pool::lend_idle(const Request& request, std::uint64_
 
 // Whether anything can be lent here at all.
 Status Pool::is_open() const {
-  const std::string pool = "pool " + config_.name;
+  const std::string pool = "pool " + config().name;
   if (parts_.membership.is_forked()) {
     return Status(Code::kForked, pool + ": attached by the parent process");
   }
@@ -351,10 +358,11 @@ Status Pool::not_available(Code code, const Request& request, std::uint64_t star
                            std::string_view why) const {
   const Stats now = stats();
   const std::uint64_t waited_ms = (monotonic_ns() - started_ns) / 1'000'000;
-  std::string text = "pool " + config_.name + ": no connection after " + std::to_string(waited_ms) +
-                     " ms (" + std::string(why) + "): " + std::to_string(now.used) + " used, " +
-                     std::to_string(now.idle) + " idle, " + std::to_string(now.connecting) +
-                     " connecting, " + std::to_string(now.lingering) + " lingering of max " +
+  std::string text = "pool " + config().name + ": no connection after " +
+                     std::to_string(waited_ms) + " ms (" + std::string(why) +
+                     "): " + std::to_string(now.used) + " used, " + std::to_string(now.idle) +
+                     " idle, " + std::to_string(now.connecting) + " connecting, " +
+                     std::to_string(now.lingering) + " lingering of max " +
                      std::to_string(now.max) + "; " + std::to_string(now.waiting) + " waiting";
   if (!request.label.empty()) text += "; asked by " + std::string(request.label);
   return Status(code, std::move(text));
@@ -378,13 +386,13 @@ Status Pool::cancelled(const Request& request, std::uint64_t started_ns) const {
 
 Status Pool::check_out(const Loan& loan) {
   if (parts_.membership.is_forked()) {
-    return Status(Code::kForked, "pool " + config_.name +
+    return Status(Code::kForked, "pool " + config().name +
                                      ": this lease belongs to the parent process; a child uses "
                                      "leases of its own");
   }
   if (is_lent(loan)) return Status();
   return Status(Code::kNotCheckedOut,
-                "pool " + config_.name + ": this lease was given back before");
+                "pool " + config().name + ": this lease was given back before");
 }
 
 bool Pool::is_out(const Loan& loan) { return check_out(loan).ok(); }
@@ -392,10 +400,10 @@ bool Pool::is_out(const Loan& loan) { return check_out(loan).ok(); }
 // Whether the session is fit for the next lease afterwards; else it must be closed.
 bool Pool::make_clean(PlaceIndex place, std::uint32_t condition) {
   Slot& slot = slots_[place];
-  const Deadline deadline = Deadline::after(config_.connect_timeout);
+  const Deadline deadline = Deadline::after(config().connect_timeout);
   Status status = slot.connection.run(WEIR_OP_RESET, nullptr, deadline);
   const bool undid_everything = always_reset_ || (condition & WEIR_COND_DIRTY) != 0;
-  for (const std::string& statement : config_.on_connect) {
+  for (const std::string& statement : config().on_connect) {
     if (!status.ok() || !undid_everything) break;
     weir_execute_t execute = {sizeof(weir_execute_t), statement.c_str()};
     status = slot.connection.run(WEIR_OP_EXECUTE, &execute, deadline);
@@ -408,7 +416,7 @@ void Pool::note_reset(PlaceIndex place, const Status& status) {
   book_.add(status.ok() ? shm::Counter::kResets : shm::Counter::kResetFailures);
   tell({.kind = EventKind::kConnReset, .connection = number_at(place), .code = status.code()});
   if (status.ok()) return;
-  parts_.log.warn("reset_failed", {{"pool", config_.name}, {"error", status.message()}});
+  parts_.log.warn("reset_failed", {{"pool", config().name}, {"error", status.message()}});
   replace_all_if_doubtful(slots_[place]);
 }
 
@@ -454,7 +462,7 @@ void Pool::replace_all_if_doubtful(Slot& failed) {
     ++replaced;
   }
   if (replaced == 0) return;
-  parts_.log.warn("server_changed", {{"pool", config_.name}, {"replaced", replaced}});
+  parts_.log.warn("server_changed", {{"pool", config().name}, {"replaced", replaced}});
 }
 
 // More are idle on the machine than `keep`, and nobody waits for this one. Scans, so only where a
@@ -465,7 +473,7 @@ bool Pool::is_overflow() const {
       std::count_if(ref().places().begin(), ref().places().end(), [](const shm::Word& word) {
         return PlaceWord(word.load(std::memory_order_relaxed)).state() == PlaceState::kIdle;
       }));
-  return idle >= config_.kept();
+  return idle >= config().kept();
 }
 
 // Somebody may be waiting for the place that was just made idle. A thread that comes again at once
@@ -477,7 +485,7 @@ void Pool::serve_if_wanted(PlaceIndex place) {
   memory.returned_ns = monotonic_ns();
   const bool wanted = memory.comes_again ? is_owed(memory.returned_ns) : is_wanted();
   if (!wanted || !take_idle_at(place)) return;
-  if (validate_after_ns_ == 0) return check_and_serve(place);
+  if (validate_after_ns_.load(std::memory_order_relaxed) == 0) return check_and_serve(place);
   serve(place);
 }
 
@@ -494,7 +502,7 @@ void Pool::serve_if_wanted(PlaceIndex place) {
 }
 
 bool Pool::try_release(const Loan& loan) {
-  if (!is_valid() || !is_lent(loan) || releases_take_more_ ||
+  if (!is_valid() || !is_lent(loan) || releases_take_more_.load(std::memory_order_relaxed) ||
       attention_.load(std::memory_order_relaxed) != 0) {
     return false;
   }

@@ -135,7 +135,12 @@ class Pool {
   [[nodiscard]] Stats stats() const;
   /// The same, and every counter begins at zero again, for all who look.
   Stats pop_stats();
-  [[nodiscard]] const PoolConfig& config() const { return config_; }
+  /// What it is configured to, as last said.
+  [[nodiscard]] const PoolConfig& config() const {
+    return *config_.load(std::memory_order_acquire);
+  }
+  /// The keys that config::is_reloadable() names, from now on. `config` outlives the pool.
+  void reconfigure(const PoolConfig& config);
   /// False in a forked child, and once this worker has fenced itself.
   [[nodiscard]] bool is_valid() const { return validity_.load(std::memory_order_relaxed) != 0; }
 
@@ -265,9 +270,10 @@ class Pool {
   bool take_idle_or_retiring(PlaceIndex place);
   // Zero is told apart: the two clocks that stamps come from differ by a few milliseconds.
   [[nodiscard]] bool needs_check(const Slot& slot, std::uint64_t now_ns) const {
-    if (is_expired(slot, now_ns) || validate_after_ns_ == 0) return true;
+    const std::uint64_t after_ns = validate_after_ns_.load(std::memory_order_relaxed);
+    if (is_expired(slot, now_ns) || after_ns == 0) return true;
     const auto is_due = [&](std::uint64_t since) {
-      return now_ns >= since && now_ns - since >= validate_after_ns_;
+      return now_ns >= since && now_ns - since >= after_ns;
     };
     return is_due(slot.idle_since_ns) && is_due(slot.checked_ns);
   }
@@ -331,7 +337,7 @@ class Pool {
   }
   Code tell(Event event) const {
     if (!parts_.events.is_heard()) return Code::kOk;
-    event.pool = config_.name;
+    event.pool = config().name;
     return parts_.events.tell(event);
   }
   [[nodiscard]] PlaceIndex take_in_order();
@@ -476,22 +482,23 @@ class Pool {
   static constexpr std::uint64_t kIdleToUsed =
       static_cast<std::uint64_t>(PlaceState::kUsed) - static_cast<std::uint64_t>(PlaceState::kIdle);
 
-  const PoolConfig config_;
+  std::atomic<const PoolConfig*> config_;
   Parts parts_;
   const std::atomic<std::uint64_t>& validity_;  // the membership's: one step nearer
   const std::uint64_t owner_pattern_;
-  const std::uint64_t validate_after_ns_;  // UINT64_MAX: never
-  const std::uint64_t handover_after_ns_;
+  // Of config(), one step nearer; written by reconfigure().
+  std::atomic<std::uint64_t> validate_after_ns_{0};  // UINT64_MAX: never
+  std::atomic<std::uint64_t> handover_after_ns_{0};
   // How long a thread that comes again at once may pass those of its own worker, and a worker that
   // has connections to spare those of others.
-  const std::uint64_t turn_ns_;
-  const bool may_move_;          // as configured, and as the driver can
-  const bool retries_connects_;  // until the caller's deadline
+  std::atomic<std::uint64_t> turn_ns_{0};
+  const bool may_move_;                        // as configured, and as the driver can
+  std::atomic<bool> retries_connects_{false};  // until the caller's deadline
   const bool always_reset_;
   const bool keeps_order_;
-  const bool has_overflow_;         // keep < max: a release may have to close
-  const bool releases_take_more_;   // than a look at the session
-  const std::uint32_t dirty_bits_;  // which conditions a release cleans up
+  std::atomic<bool> has_overflow_{false};        // keep < max: a release may have to close
+  std::atomic<bool> releases_take_more_{false};  // than a look at the session
+  const std::uint32_t dirty_bits_;               // which conditions a release cleans up
   Slots slots_;
   shm::StatsBook book_;
   Jobs jobs_;

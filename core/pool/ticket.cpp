@@ -170,7 +170,7 @@ Status Pool::start(const std::shared_ptr<Ticket>& ticket) {
   const Inside inside(inside_);
   if (parts_.dsn.driver().blocks()) {
     return Status(Code::kNotSupported,
-                  "pool " + config_.name + ": the driver " + config_.driver +
+                  "pool " + config().name + ": the driver " + config().driver +
                       " can only block, so it is not for an event loop; use weir_acquire");
   }
   ticket->step();

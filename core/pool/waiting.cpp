@@ -46,7 +46,7 @@ Status Pool::is_granted(PlaceIndex place) const {
   if (is_valid() && word.state() == PlaceState::kUsed && word.belongs_to(self())) return Status();
   wake_keeper();  // it fences this worker, if that is so
   return Status(Code::kNotOpen,
-                "pool " + config_.name + ": what this caller was given was taken away; try again");
+                "pool " + config().name + ": what this caller was given was taken away; try again");
 }
 
 Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns) {
@@ -71,7 +71,7 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
 
 Status Pool::Wait::enter() {
   waiter_ = Waiter::enter(pool_.ref(), pool_.self(), request_.deadline, request_.label,
-                          pool_.config_.max_waiting);
+                          pool_.config().max_waiting);
   if (!waiter_) {
     WEIR_TRY(pool_.is_open());  // or this worker is believed dead
     pool_.book_.add(shm::Counter::kTooManyWaiters);
@@ -130,7 +130,7 @@ Pool::Wait::Next Pool::Wait::step() {
     const WaiterWord seen = waiter_->word();
     if (waiter_->is_lost(seen)) {
       pool_.wake_keeper();  // it fences this worker
-      return failed(Status(Code::kNotOpen, "pool " + pool_.config_.name +
+      return failed(Status(Code::kNotOpen, "pool " + pool_.config().name +
                                                ": this worker was believed dead while it waited; "
                                                "try again"));
     }

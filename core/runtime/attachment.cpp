@@ -4,6 +4,7 @@
 
 #include "runtime/ask_limit.h"
 #include "shm/declare.h"
+#include "shm/in_force.h"
 
 namespace weir::runtime {
 
@@ -160,6 +161,56 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
   log.info("attached",
            {{"segment", made->segment_->path()}, {"row", self.row}, {"generation", self.gen}});
   return made;
+}
+
+// Before anything is changed: whether there is room for all of it.
+Status Attachment::check_room(const config::RuntimeConfig& config) const {
+  const auto too_much = [](const std::string& what, std::uint32_t limit, std::size_t room) {
+    return Status(Code::kShmFull, what + ": " + std::to_string(limit) +
+                                      " asked; there is room for " + std::to_string(room) +
+                                      " in this segment");
+  };
+  for (const config::QuotaConfig& quota : config.quotas) {
+    const auto row = shm::find_row(segment_->quotas(), quota.name);
+    const std::uint32_t room = row ? segment_->quotas()[*row].capacity.load() : 0;
+    if (row && quota.limit > room)
+      return too_much("quota." + quota.name + ".limit", quota.limit, room);
+  }
+  for (const config::PoolConfig& pool : config.pools) {
+    const auto row = shm::find_row(segment_->pools(), pool.name);
+    const std::uint32_t room = row ? segment_->pools()[*row].capacity.load() : 0;
+    if (row && pool.max > room) return too_much("pool." + pool.name + ".max", pool.max, room);
+  }
+  return Status();
+}
+
+Status Attachment::reconfigure(const config::RuntimeConfig& now,
+                               const config::RuntimeConfig& config,
+                               const std::deque<driver::Dsn>& dsns, Log& log, Deadline deadline) {
+  WEIR_TRY(check_room(config));
+  const shm::WorkerId self = membership_->id();
+  for (std::size_t i = 0; i < config.quotas.size(); ++i) {
+    const config::QuotaConfig& quota = config.quotas[i];
+    if (quota.is_auto || quota.limit == now.quotas[i].limit) continue;
+    const auto declared = shm::declare_quota(
+        *segment_, self, {quota.name, quota.limit, shm::OnConflict::kReplace}, deadline);
+    if (!declared.ok()) return declared.status();
+    warn_of(log, "quota", quota.name, declared.value());
+  }
+  for (std::size_t i = 0; i < config.pools.size(); ++i) {
+    const config::PoolConfig& pool = config.pools[i];
+    const auto quota = shm::find_row(segment_->quotas(), pool.quota);
+    shm::PoolDeclaration was = declaration_of(now.pools[i], dsns[i], quota.value_or(shm::kNone));
+    shm::PoolDeclaration is = declaration_of(pool, dsns[i], quota.value_or(shm::kNone));
+    is.on_conflict = was.on_conflict = shm::OnConflict::kReplace;
+    if (is != was) {
+      const auto declared = shm::declare_pool(*segment_, self, is, deadline);
+      if (!declared.ok()) return declared.status();
+      warn_of(log, "pool", pool.name, declared.value());
+    }
+    pools_[i]->reconfigure(pool);
+  }
+  return Status();
 }
 
 // Without a mailbox connections still move by their permits.

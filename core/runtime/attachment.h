@@ -43,6 +43,11 @@ class Attachment {
   [[nodiscard]] bool is_valid() const { return membership_->is_valid(); }
   [[nodiscard]] bool is_forked() const { return membership_->is_forked(); }
 
+  /// Declares again what `config` changes of `now`, for all workers, and gives it to this one's
+  /// pools; both outlive the attachment. kShmFull names a limit that there is no room for; then
+  /// nothing has changed.
+  Status reconfigure(const config::RuntimeConfig& now, const config::RuntimeConfig& config,
+                     const std::deque<driver::Dsn>& dsns, Log& log, Deadline deadline);
   /// Nothing is lent any more; waiters fail; what is idle or comes back is closed.
   void close();
   /// Whether no connection of this process is left in it.
@@ -54,6 +59,7 @@ class Attachment {
 
  private:
   Attachment() = default;
+  [[nodiscard]] Status check_room(const config::RuntimeConfig& config) const;
   void open_inbox(const config::RuntimeConfig& config, const std::deque<driver::Dsn>& dsns,
                   Log& log);
 

@@ -305,6 +305,13 @@ int32_t weir_close_within(weir_runtime_t* runtime, int64_t timeout_ns, weir_erro
   });
 }
 
+int32_t weir_reload(weir_runtime_t* runtime, weir_error_t* error) {
+  return guarded(error, [&]() -> Status {
+    if (runtime == nullptr) return bad_argument("weir_reload: runtime is null");
+    return from(runtime)->reload().status();
+  });
+}
+
 int32_t weir_set_event_callback(weir_runtime_t* runtime, weir_event_fn event, void* context,
                                 weir_error_t* error) {
   return guarded(error, [&]() -> Status {

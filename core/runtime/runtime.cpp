@@ -43,10 +43,13 @@ std::string key_of(const OpenOptions& options) {
 
 Runtime::Runtime(std::string key, config::RuntimeConfig config, const OpenOptions& options)
     : key_(std::move(key)),
-      config_(std::move(config)),
+      config_(new config::RuntimeConfig(std::move(config))),
+      config_path_(options.config_path),
+      config_text_(options.config_text),
       no_threads_(options.no_threads),
       log_(options.log, options.log_context, options.log_level),
-      handles_(config_.pools.size()) {
+      handles_(this->config().pools.size()) {
+  all_configs_.emplace_back(config_.load());
   for (std::size_t i = 0; i < handles_.size(); ++i) {
     handles_[i].runtime = this;
     handles_[i].index = i;
@@ -75,21 +78,24 @@ Result<Runtime*> Runtime::open(const OpenOptions& options) {
   return made;
 }
 
+Result<config::Loaded> Runtime::load(const std::optional<std::string>& path,
+                                     const std::optional<std::string>& text) {
+  if (text) return config::load_config_text(*text, "weir.toml");
+  return path ? config::load_config_file(*path) : config::load_config("");
+}
+
 Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& options) {
-  Result<config::Loaded> loaded =
-      options.config_text   ? config::load_config_text(*options.config_text, "weir.toml")
-      : options.config_path ? config::load_config_file(*options.config_path)
-                            : config::load_config("");
+  Result<config::Loaded> loaded = load(options.config_path, options.config_text);
   if (!loaded.ok()) return loaded.status();
   std::unique_ptr<Runtime> runtime(new Runtime(key, std::move(loaded.value().config), options));
   for (const std::string& note : loaded.value().notes) {
     runtime->log_.info("config_note", {{"note", note}});
   }
-  std::vector<std::string> folders = runtime->config_.plugin_path;
+  std::vector<std::string> folders = runtime->config().plugin_path;
   if (folders.empty()) folders = driver::default_plugin_path();
   // A loaded driver may log as long as the process lives, whoever opened first.
   static auto* const driver_log = new Log(options.log, options.log_context, options.log_level);
-  for (const config::PoolConfig& pool : runtime->config_.pools) {
+  for (const config::PoolConfig& pool : runtime->config().pools) {
     const auto driver = driver::Driver::load(pool.driver, folders, *driver_log);
     if (!driver.ok()) return Status(driver.status()).in("pool " + pool.name);
     if (!pool.password_file.empty() && !driver.value()->takes_password()) {
@@ -101,7 +107,7 @@ Result<Runtime*> Runtime::make(const std::string& key, const OpenOptions& option
     runtime->dsns_.push_back(std::move(dsn).value());
   }
   if (options.listener) runtime->events_.listen(options.listener);
-  for (const config::PoolConfig& pool : runtime->config_.pools) {
+  for (const config::PoolConfig& pool : runtime->config().pools) {
     const std::string text = "driver=" + pool.driver + " min=" + std::to_string(pool.min) +
                              " keep=" + std::to_string(pool.kept()) +
                              " max=" + std::to_string(pool.max);
@@ -182,7 +188,7 @@ Status Runtime::shut_down() {
   if (attachment != nullptr) {
     attachment->close();
     std::chrono::milliseconds patience(0);
-    for (const config::PoolConfig& pool : config_.pools)
+    for (const config::PoolConfig& pool : config().pools)
       patience = std::max(patience, pool.close_timeout);
     const Deadline deadline = Deadline::after(patience);
     while (!attachment->is_empty() && !deadline.passed(monotonic_ns())) {
@@ -213,7 +219,7 @@ Status Runtime::shut_down() {
 Result<PoolHandle*> Runtime::pool(const std::string& name) {
   std::string names;
   for (PoolHandle& handle : handles_) {
-    const std::string& one = config_.pools[handle.index].name;
+    const std::string& one = config().pools[handle.index].name;
     if (one == name) return &handle;
     names += (names.empty() ? "" : ", ") + one;
   }
@@ -224,9 +230,10 @@ Status Runtime::attach(Deadline deadline) {
   if (is_closed()) return Status(Code::kClosed, "the runtime was closed");
   if (attachment_ && attachment_->is_valid()) return Status();
   if (attachment_) former_.push_back(std::move(attachment_));
-  auto made = Attachment::make(config_, dsns_, log_, events_, deadline);
+  auto made = Attachment::make(config(), dsns_, log_, events_, deadline);
   if (!made.ok()) return made.status();
   if (!former_.empty() && former_.back()->is_forked()) made.value()->note_fork();
+  made.value()->keeper().set_reload([this] { return reload_as_asked(); });
   // Without its keeper it is not kept: the next caller tries again.
   if (!no_threads_) WEIR_TRY(made.value()->keeper().start());
   attachment_ = std::move(made).value();
@@ -235,6 +242,38 @@ Status Runtime::attach(Deadline deadline) {
     handle.current.store(&attachment_->pool(handle.index), std::memory_order_release);
   }
   return Status();
+}
+
+Result<std::vector<config::Change>> Runtime::reload() {
+  if (config_text_) {
+    return Status(Code::kNotSupported,
+                  "reload: opened with a text, so there is no file to read again");
+  }
+  Result<config::Loaded> loaded = load(config_path_, config_text_);
+  if (!loaded.ok()) return loaded.status();
+  const MutexLock lock(mutex_);
+  if (is_closed()) return Status(Code::kClosed, "the runtime was closed");
+  Result<std::vector<config::Change>> changes =
+      config::changes_between(config(), loaded.value().config);
+  if (!changes.ok() || changes.value().empty()) return changes;
+  auto next = std::make_unique<const config::RuntimeConfig>(std::move(loaded.value().config));
+  if (attachment_ && attachment_->is_valid()) {
+    WEIR_TRY(attachment_->reconfigure(config(), *next, dsns_, log_, Deadline::never()));
+  }
+  config_.store(next.get(), std::memory_order_release);
+  all_configs_.push_back(std::move(next));
+  for (const config::Change& change : changes.value()) {
+    log_.info("reloaded",
+              {{"key", change.section + "." + change.key}, {"was", change.was}, {"is", change.is}});
+  }
+  return changes;
+}
+
+// For a keeper, which is asked through the segment.
+Code Runtime::reload_as_asked() {
+  const auto changes = reload();
+  if (!changes.ok()) log_.error("reload_refused", {{"error", changes.status().message()}});
+  return changes.status().code();
 }
 
 Result<pool::Pool*> Runtime::attached(PoolHandle& handle, Deadline deadline) {
@@ -250,7 +289,7 @@ Result<pool::Pool*> Runtime::attached(PoolHandle& handle, Deadline deadline) {
 Result<pool::Stats> Runtime::stats(const PoolHandle& handle) const {
   const pool::Pool* const pool = handle.current.load(std::memory_order_acquire);
   if (pool != nullptr && pool->is_valid()) return pool->stats();
-  return look_at(config_, config_of(handle));
+  return look_at(config(), config_of(handle));
 }
 
 Result<std::uint64_t> Runtime::keep() {

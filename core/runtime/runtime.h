@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status.h"
+#include "config/load.h"
+#include "config/reload.h"
 #include "config/runtime_config.h"
 #include "driver/plugin.h"
 #include "pool/completions.h"
@@ -62,8 +64,13 @@ class Runtime {
   /// kNotFound lists the names there are.
   Result<PoolHandle*> pool(const std::string& name);
   [[nodiscard]] const pool::PoolConfig& config_of(const PoolHandle& handle) const {
-    return config_.pools[handle.index];
+    return config().pools[handle.index];
   }
+  /// Reads the configuration again, from where it came, and does what it changes, here and, where
+  /// it holds for the machine, everywhere. kBadConfig names what is wrong or cannot change while
+  /// workers run, kShmFull what there is no room for: then nothing has changed. kNotSupported: it
+  /// was opened with a text. Reads files. Returns what changed.
+  Result<std::vector<config::Change>> reload();
   /// The pool behind a handle, attached to the segment. Blocks for file system calls when it must
   /// attach; kTimeout if others were in the way until the deadline.
   Result<pool::Pool*> attached(PoolHandle& handle, Deadline deadline);
@@ -83,6 +90,12 @@ class Runtime {
 
  private:
   Runtime(std::string key, config::RuntimeConfig config, const OpenOptions& options);
+  [[nodiscard]] const config::RuntimeConfig& config() const {
+    return *config_.load(std::memory_order_acquire);
+  }
+  static Result<config::Loaded> load(const std::optional<std::string>& path,
+                                     const std::optional<std::string>& text);
+  Code reload_as_asked();
   static Result<Runtime*> make(const std::string& key, const OpenOptions& options);
   static void install_fork_handlers();
   static void before_fork();
@@ -93,7 +106,10 @@ class Runtime {
   Status wait_for_leases(pool::Pool& pool, Deadline deadline);
 
   const std::string key_;
-  const config::RuntimeConfig config_;
+  // The last of all_configs_. None is ever freed: pools and calls under way may have it.
+  std::atomic<const config::RuntimeConfig*> config_;
+  std::vector<std::unique_ptr<const config::RuntimeConfig>> all_configs_ WEIR_GUARDED_BY(mutex_);
+  const std::optional<std::string> config_path_, config_text_;
   const bool no_threads_;
   Log log_;
   pool::EventSink events_;

@@ -20,8 +20,7 @@ class PoolOnNull : public testing::Test {
   /// The text of a worker's configuration: `keys` in [pool.main], which goes to `dsn`.
   [[nodiscard]] std::string config(const std::string& dsn, int max, const std::string& keys = "",
                                    const std::string& worker = "one") const {
-    return "[runtime]\nservice = \"" + worker + "\"\nfolder = \"" +
-           (folder_.path() / "segments").string() +
+    return "[runtime]\nservice = \"" + worker + "\"\nfolder = \"" + segments_folder() +
            "\"\nplugin_path = [\"" WEIR_PLUGIN_DIRECTORY
            "\"]\n[pool.main]\ndriver = \"null\"\nmax = " +
            std::to_string(max) + "\ndsn = \"" + dsn + "\"\n" + keys;
@@ -32,6 +31,9 @@ class PoolOnNull : public testing::Test {
     return Runtime::from_text(config(dsn, max, keys, worker), options);
   }
 
+  [[nodiscard]] std::string segments_folder() const {
+    return (folder_.path() / "segments").string();
+  }
   /// The code that `call` throws; WEIR_OK if it throws none.
   static std::int32_t code_of(const std::function<void()>& call) {
     try {

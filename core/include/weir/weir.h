@@ -170,6 +170,15 @@ WEIR_EXPORT int32_t weir_close(weir_runtime_t* runtime, weir_error_t* error);
 WEIR_EXPORT int32_t weir_close_within(weir_runtime_t* runtime, int64_t timeout_ns,
                                       weir_error_t* error);
 
+/* Reads the configuration again, from where it came, and does what it changes: limits, sizes,
+ * timeouts and the like at once, without a restart. What holds for the machine (max, min, a quota's
+ * limit) then holds in all workers; `weir reload` asks all of them. Refused whole, and nothing has
+ * changed: WEIR_BAD_CONFIG names the file, the line and the key, or what cannot change while
+ * workers run (docs/configuration.md says which keys can); WEIR_SHM_FULL names the limit that there
+ * is no room for. WEIR_NOT_SUPPORTED: opened with a text. [any thread; reads files, and waits a
+ * second at most for who else declares] */
+WEIR_EXPORT int32_t weir_reload(weir_runtime_t* runtime, weir_error_t* error);
+
 /* From now on `event` is told what happens in this process, and nobody else; null: nobody. A call
  * of the one before may still be under way. [any thread; does not block] */
 WEIR_EXPORT int32_t weir_set_event_callback(weir_runtime_t* runtime, weir_event_fn event,

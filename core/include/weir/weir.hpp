@@ -407,6 +407,11 @@ class Runtime {
     });
   }
 
+  /// Reads the configuration again, and does what it changes; see weir_reload.
+  void reload() {
+    detail::check([&](weir_error_t* error) { return weir_reload(runtime_, error); });
+  }
+
   /// Who is told what happens from now on; null: nobody. See weir_event_fn.
   void set_event_callback(weir_event_fn event, void* context = nullptr) {
     detail::check([&](weir_error_t* error) {
