@@ -15,8 +15,7 @@
  * waiter is dead or stopped (rooms.pml has the line and the offers). A turn word carries a number where the code
  * has the time at which it was taken: both differ between two takings by the same worker as far as it matters, since
  * one that has been taken over was taken at least connect_timeout before. Places are not modelled as words.
- * The breaker's probe is one such word in the layout, which the reaper settles alike; nothing takes it yet. TURNS=1 is
- * what it will be.
+ * The breaker's probe is one such word too: breaker.pml has it, and what it is for.
  *
  * Checked: as many handshakes at most as there are turns, but for overdue ones; a turn that is given back is one's own;
  * when all is quiet each turn is free, or its stopped owner's, and nobody who can act is in line. TICKLESS: nobody
