@@ -150,6 +150,31 @@ Result<Resized> set_pool_size(const Segment& segment, std::uint32_t id, std::uin
   });
 }
 
+std::uint32_t ask_to_reload(const Segment& segment) {
+  const std::uint32_t number = segment.header().reloads.fetch_add(1) + 1;
+  const std::span<WorkerRow> rows = segment.workers();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (WorkerWord(rows[i].word.load()).state() == WorkerState::kLive) ring(segment, i);
+  }
+  return number;
+}
+
+std::vector<Reloaded> reloaded(const Segment& segment, std::uint32_t number) {
+  std::vector<Reloaded> all;
+  const std::span<WorkerRow> rows = segment.workers();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (WorkerWord(rows[i].word.load()).state() != WorkerState::kLive) continue;
+    Reloaded one;
+    one.row = i;
+    one.pid = rows[i].pid.load();
+    one.service = rows[i].service.load();
+    one.answered = rows[i].reloaded.load() >= number;
+    one.code = static_cast<Code>(rows[i].reload_code.load());
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 Result<SettledNow> settle_now(Segment& segment) {
   WEIR_TRY(segment.usable());
   // Counted by looking before and after: whoever died in the row that is joined counts too.

@@ -1,5 +1,5 @@
 // What an operator may change in a segment while workers use it, or while none does: a quota's
-// limit, a pool's max; and settling at once what the dead left.
+// limit, a pool's max; asking workers to reload; and settling at once what the dead left.
 //
 // A limit that an operator set stands until the segment goes, or somebody declares another value
 // than the one it replaced, or an operator sets that value again (docs/decisions/0007). Growing
@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -39,6 +40,19 @@ Result<Resized> set_limit(const Segment& segment, const std::string& name, std::
 /// The same for the pool in row `id`, together with its min. REQUIRES: min <= max.
 Result<Resized> set_pool_size(const Segment& segment, std::uint32_t id, std::uint32_t max,
                               std::uint32_t min, Deadline deadline = Deadline::never());
+
+/// Asks every worker to read its configuration again. Returns the number of the request.
+std::uint32_t ask_to_reload(const Segment& segment);
+/// What a living worker made of it.
+struct Reloaded {
+  std::uint32_t row = 0, pid = 0;
+  std::string service;
+  bool answered = false;
+  Code code = Code::kOk;  // once it has answered
+  [[nodiscard]] bool ok() const { return answered && code == Code::kOk; }
+};
+/// Of every worker that is attached now, in order of their rows.
+[[nodiscard]] std::vector<Reloaded> reloaded(const Segment& segment, std::uint32_t number);
 
 /// What was settled.
 struct SettledNow {

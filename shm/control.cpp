@@ -49,15 +49,6 @@ void drain(const PoolRef& pool) {
   tell_pool(pool);
 }
 
-std::uint32_t ask_to_reload(const Segment& segment) {
-  const std::uint32_t number = segment.header().reloads.fetch_add(1) + 1;
-  const std::span<WorkerRow> rows = segment.workers();
-  for (std::uint32_t i = 0; i < rows.size(); ++i) {
-    if (WorkerWord(rows[i].word.load()).state() == WorkerState::kLive) ring(segment, i);
-  }
-  return number;
-}
-
 void tell_pool(const PoolRef& pool) {
   wake_waiters_of(pool);
   const std::span<WorkerRow> rows = pool.segment().workers();

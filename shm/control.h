@@ -61,10 +61,6 @@ bool clear(const PoolRef& pool, bool cut);
 /// A new generation, without pausing.
 void drain(const PoolRef& pool);
 
-/// Asks every worker to read its configuration again. Returns the number of the request, which
-/// stands in a worker's row once it has.
-std::uint32_t ask_to_reload(const Segment& segment);
-
 /// Wakes everybody who waits for `pool` anywhere, and the keepers of all who may have a connection
 /// of it.
 void tell_pool(const PoolRef& pool);

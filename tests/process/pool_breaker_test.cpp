@@ -150,7 +150,7 @@ TEST_F(PoolBreaker, EachFailedAttemptFailsItsOwnCallerAndTheRestFailWhenItOpens)
   EXPECT_GE(count("breaker_open"), 3);
   EXPECT_EQ(count("connect_failed") + count("breaker_open"), 8);
   for (const Tried& one : all) EXPECT_LT(one.took, 5s) << one.code << ": " << one.message;
-  EXPECT_EQ(mute.tally().most_open.load(), 1u);
+  EXPECT_LE(mute.tally().most_open.load(), 2u) << "a handshake, and one that is being closed";
   EXPECT_EQ(world_->await_rest(), "");
 }
 

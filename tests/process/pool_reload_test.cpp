@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "pool_on_files.h"
-#include "shm/control.h"
+#include "shm/admin.h"
 #include "shm/segment.h"
 
 namespace weir::test {
