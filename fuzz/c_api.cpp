@@ -23,7 +23,7 @@ class Host {
  public:
   explicit Host(const std::string& config) : config_(config) {}
   ~Host() {
-    for (weir_ticket_t* ticket : tickets_) weir_acquire_cancel(ticket);
+    while (!tickets_.empty()) end_ticket(0);
     while (!leases_.empty()) give_back(leases_.size() - 1, false);
     while (opened_ > 0) close();
   }

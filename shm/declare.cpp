@@ -179,6 +179,28 @@ class Settling {
   std::string operators_;
 };
 
+void put_classes(PoolRow& row, const PoolDeclaration& declaration) {
+  row.classes.store(0);  // while they are no longer these and not yet those
+  for (std::size_t i = 0; i < declaration.classes.size(); ++i) {
+    row.class_names[i].store(declaration.classes[i].name);
+    row.class_floors[i].store(declaration.classes[i].floor);
+  }
+  row.classes.store(static_cast<std::uint32_t>(declaration.classes.size()));
+}
+
+// Other classes are other numbers for who waits: with others here only floors of the same ones can
+// change.
+void settle_classes(Settling& settling, PoolRow& row, const PoolDeclaration& declaration,
+                    bool alone) {
+  if (alone) return put_classes(row, declaration);
+  const auto count = static_cast<std::uint32_t>(declaration.classes.size());
+  settling.settle(row.classes, count, "classes", false);
+  for (std::uint32_t i = 0; i < std::min(count, row.classes.load()); ++i) {
+    if (row.class_names[i].load() != declaration.classes[i].name) continue;
+    settling.settle(row.class_floors[i], declaration.classes[i].floor, "class floor");
+  }
+}
+
 Status refused(const std::string& who, const std::string& differences) {
   return Status(
       Code::kBadConfig,
@@ -328,6 +350,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     settling.settle(row.linger_idle_ms, declaration.linger_idle_ms, "linger_max");
     settling.settle(row.linger_told_ms, declaration.linger_told_ms, "linger_max of ended ones");
     settling.settle(row.linger_used_ms, declaration.linger_used_ms, "linger_max of used ones");
+    settle_classes(settling, row, declaration, alone);
     declared.differences = settling.differences();
     declared.operators = settling.operators();
     if (!alone && !declared.differences.empty() && declaration.on_conflict == OnConflict::kRefuse) {
@@ -365,6 +388,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.linger_told_ms.store(declaration.linger_told_ms);
   row.linger_used_ms.store(declaration.linger_used_ms);
   row.overruled_max.store(0);
+  put_classes(row, declaration);
   put_places_in_force(segment, row);
   row.declared.store(1);  // last
   note_use(segment, self, *unused);

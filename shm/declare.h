@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -44,6 +45,12 @@ struct PoolDeclaration {
   std::uint32_t linger_told_ms = 40;
   std::uint32_t linger_used_ms = 60'000;
   bool start_paused = false;  // when the row is made
+  struct Class {
+    std::string name;  // at most 15 bytes
+    std::uint32_t floor = 0;
+    bool operator==(const Class&) const = default;
+  };
+  std::vector<Class> classes;  // at most kMaxClasses
   OnConflict on_conflict = OnConflict::kKeep;
   bool operator==(const PoolDeclaration&) const = default;
 };

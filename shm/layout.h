@@ -152,6 +152,9 @@ static_assert(sizeof(QuotaRow) == 256);
 
 inline constexpr std::size_t kMaxHandshakes = 16;
 
+/// Priority classes of one pool.
+inline constexpr std::size_t kMaxClasses = 8;
+
 /// One pool: an array of places. 2 KiB.
 struct alignas(2048) PoolRow {
   Word32 declared;                        // 1 once the row is filled in; set last
@@ -186,12 +189,14 @@ struct alignas(2048) PoolRow {
   Text<32> policy_name;
   Text<32> policy_hash;
   Text<128> policy_error;
-  Word connections_made;  // their numbers: 1, 2, 3 ... in the order in which they were begun
-  Word acquires_popped;   // leases before somebody last read the counters and set them to zero
-  Word32 cut_below;       // sessions of older generations than this are to be cut while lent
-  Word32 pad_cut;
+  Word connections_made;    // their numbers: 1, 2, 3 ... in the order in which they were begun
+  Word acquires_popped;     // leases before somebody last read the counters and set them to zero
+  Word32 cut_below;         // sessions of older generations than this are to be cut while lent
+  Word32 classes;           // how many of the next two are declared
   Text<128> connect_error;  // what was said about the last attempt that failed
-  Word reserved[128];
+  Word32 class_floors[kMaxClasses];
+  Text<16> class_names[kMaxClasses];
+  Word reserved[108];
 };
 static_assert(sizeof(PoolRow) == 2048);
 
@@ -215,7 +220,9 @@ struct alignas(64) PlaceInfo {
   Word32 permit;               // a guess: 1 + the permit it took last, of its quota's; 0: none
   Word32 generation;           // of the pool when its connection was begun
   Word connection;             // its connection's number; 0: none yet
-  Word reserved[5];
+  Word32 holder_class;         // 1 + the class of who has it; 0: none
+  Word32 pad_class;
+  Word reserved[4];
 
   /// At most 320 bytes.
   void store_token(std::string_view bytes) {

@@ -1,6 +1,7 @@
 #include "shm/line.h"
 
 #include <algorithm>
+#include <array>
 
 #include "shm/control.h"
 #include "shm/futex.h"
@@ -12,6 +13,8 @@ namespace {
 
 // pool_quota_class: pool:12 | quota:12 | class:6 | rings:1 | local only:1.
 constexpr std::uint32_t kNoQuota = 0xfff;
+constexpr unsigned kClassAt = 24;
+constexpr std::uint32_t kClassMask = 0x3f;
 constexpr std::uint32_t kRings = std::uint32_t{1} << 30;
 constexpr std::uint32_t kLocalOnly = std::uint32_t{1} << 31;
 
@@ -31,6 +34,7 @@ void for_each_in_line(const PoolRef& pool, Each each) {
   const std::span<WaiterRow> rows = segment.waiters();
   const std::uint32_t high = std::min<std::uint32_t>(segment.header().waiters_high.load(),
                                                      static_cast<std::uint32_t>(rows.size()));
+  const std::uint32_t short_ones = short_classes(pool);
   for (std::uint32_t i = 0; i < high; ++i) {
     const WaiterWord word(rows[i].word.load());
     if (word.state() != WaiterState::kWaiting) continue;
@@ -38,13 +42,39 @@ void for_each_in_line(const PoolRef& pool, Each each) {
     const bool same_pool = (belongs & 0xfff) == pool.id();
     const bool mate = !same_pool && pool.has_quota() && (belongs >> 12 & 0xfff) == pool.quota();
     if (!same_pool && !mate) continue;
-    const Candidate who{i, word, rows[i].ticket.load(std::memory_order_relaxed),
-                        rows[i].since_ns.load(std::memory_order_relaxed), belongs & 0xfff};
+    const std::uint32_t klass = belongs >> kClassAt & kClassMask;
+    const bool is_short = same_pool && klass != 0 && (short_ones >> (klass - 1) & 1) != 0;
+    const Candidate who{i,
+                        word,
+                        rows[i].ticket.load(std::memory_order_relaxed),
+                        rows[i].since_ns.load(std::memory_order_relaxed),
+                        belongs & 0xfff,
+                        is_short};
     each(who, mate, (belongs & kLocalOnly) != 0);
   }
 }
 
 }  // namespace
+
+std::uint32_t short_classes(const PoolRef& pool) {
+  const PoolRow& row = pool.row();
+  const std::uint32_t count =
+      std::min<std::uint32_t>(row.classes.load(std::memory_order_relaxed), kMaxClasses);
+  if (count == 0) return 0;
+  std::array<std::uint32_t, kMaxClasses> held{};
+  for (PlaceIndex place = 0; place < pool.capacity(); ++place) {
+    const PlaceState state =
+        PlaceWord(pool.places()[place].load(std::memory_order_relaxed)).state();
+    if (state != PlaceState::kUsed) continue;
+    const std::uint32_t klass = pool.info(place).holder_class.load(std::memory_order_relaxed);
+    if (klass != 0 && klass <= kMaxClasses) ++held[klass - 1];
+  }
+  std::uint32_t bits = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (held[i] < row.class_floors[i].load(std::memory_order_relaxed)) bits |= 1u << i;
+  }
+  return bits;
+}
 
 LineView look_at_line(const PoolRef& pool, WorkerId self) {
   LineView view;
@@ -59,10 +89,10 @@ LineView look_at_line(const PoolRef& pool, WorkerId self) {
     }
     ++(local_only ? view.waiting_local : view.waiting);
     if (!local_only) view.waiting_since_ns = std::min(view.waiting_since_ns, who.since_ns);
-    if (!local_only && (!view.oldest || who.ticket < view.oldest->ticket)) view.oldest = who;
+    if (!local_only && (!view.oldest || who.goes_before(*view.oldest))) view.oldest = who;
     if (who.word.owner_row() != self.row) return;
     view.waiting_here += local_only ? 0 : 1;
-    if (!view.oldest_own || who.ticket < view.oldest_own->ticket) view.oldest_own = who;
+    if (!view.oldest_own || who.goes_before(*view.oldest_own)) view.oldest_own = who;
   });
   return view;
 }
@@ -71,7 +101,7 @@ std::optional<Candidate> oldest_in_line(const PoolRef& pool,
                                         const std::function<bool(std::uint32_t row)>& may_have) {
   std::optional<Candidate> oldest;
   for_each_in_line(pool, [&](const Candidate& who, bool mate, bool local_only) {
-    if (mate || local_only || (oldest && oldest->ticket < who.ticket)) return;
+    if (mate || local_only || (oldest && oldest->goes_before(who))) return;
     if (may_have(who.word.owner_row())) oldest = who;
   });
   return oldest;
@@ -167,7 +197,8 @@ void free_waiters_of(const Segment& segment, std::uint32_t row) {
 }
 
 std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline deadline,
-                                    std::string_view label, std::uint32_t most) {
+                                    std::string_view label, std::uint32_t most,
+                                    std::uint32_t klass) {
   const Segment& segment = pool.segment();
   const std::span<WaiterRow> rows = segment.waiters();
   const auto count = static_cast<std::uint32_t>(rows.size());
@@ -195,7 +226,8 @@ std::optional<Waiter> Waiter::enter(const PoolRef& pool, WorkerId self, Deadline
 
   // 2. what givers want to know, the ticket last.
   WaiterRow& cell = rows[row];
-  cell.pool_quota_class.store(pack_pool_quota(pool), std::memory_order_relaxed);
+  cell.pool_quota_class.store(pack_pool_quota(pool) | (klass & kClassMask) << kClassAt,
+                              std::memory_order_relaxed);
   cell.since_ns.store(monotonic_ns(), std::memory_order_relaxed);
   cell.deadline_ns.store(deadline.ns(), std::memory_order_relaxed);
   cell.label.store(label);

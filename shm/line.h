@@ -1,4 +1,5 @@
-// The line: who waits for a connection of a pool, on the whole machine, oldest first.
+// The line: who waits for a connection of a pool, on the whole machine, oldest first; where a pool
+// has classes, those of a class that holds less than its floor before all others.
 //
 // A waiter is a row with a word (words.h), a ticket and a futex. Givers claim or grant the oldest;
 // the owner takes what it was offered, takes a claim back that nothing followed, or leaves. Nothing
@@ -24,12 +25,18 @@ struct Candidate {
   std::uint64_t ticket = 0;
   std::uint64_t since_ns = 0;
   std::uint32_t pool = kNone;
+  bool is_short = false;  // its class has less than its floor
+  /// Whether it is served before `other` of the same pool: classes below their floor first, then by
+  /// arrival.
+  [[nodiscard]] bool goes_before(const Candidate& other) const {
+    return is_short != other.is_short ? is_short : ticket < other.ticket;
+  }
 };
 
 /// One look at the line, from where worker `self` stands.
 struct LineView {
-  std::optional<Candidate> oldest;       // of the pool, whichever worker
-  std::optional<Candidate> oldest_own;   // of the pool, in this worker
+  std::optional<Candidate> oldest;       // who is next of the pool, whichever worker
+  std::optional<Candidate> oldest_own;   // who is next of the pool, in this worker
   std::optional<Candidate> oldest_mate;  // of another pool of the same quota, not local only
   // Since when anybody waits in the pool for any worker's connection or room. The oldest, by
   // ticket, may have come a moment later than the next: so this, not its own time, is what pools
@@ -42,6 +49,9 @@ struct LineView {
   [[nodiscard]] bool anybody() const { return waiting + waiting_local + waiting_mates > 0; }
 };
 [[nodiscard]] LineView look_at_line(const PoolRef& pool, WorkerId self);
+/// The classes of the pool that hold less than their floor, by bits: 1 << class. A look at every
+/// place, where there are classes.
+[[nodiscard]] std::uint32_t short_classes(const PoolRef& pool);
 /// The oldest of the pool who waits in a worker whose row `may_have` it, and not only for one of
 /// that worker's own.
 [[nodiscard]] std::optional<Candidate> oldest_in_line(
@@ -78,8 +88,10 @@ class Waiter {
   /// Gets in line, visible to givers: SETUP, ticket, WAITING, demand. nullopt if the line is full,
   /// or holds `most` of this pool already (0: no such limit), or this worker is believed dead. The
   /// caller then matches, before it sleeps.
+  /// `klass`: 1 + its class; 0: none.
   static std::optional<Waiter> enter(const PoolRef& pool, WorkerId self, Deadline deadline,
-                                     std::string_view label, std::uint32_t most);
+                                     std::string_view label, std::uint32_t most,
+                                     std::uint32_t klass = 0);
 
   [[nodiscard]] WaiterWord word() const { return WaiterWord(cell().word.load()); }
   /// Whether `seen` is not ours any more: somebody believes that this worker is dead, has freed our

@@ -173,6 +173,7 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     choice_key<&PoolConfig::handover, kHandovers, PoolConfig>("handover"),
     duration_key<&PoolConfig::permit_quantum>("permit_quantum"),
     duration_key<&PoolConfig::handover_after>("handover_after"),
+    texts_key<&PoolConfig::classes, PoolConfig>("class"),
     choice_key<&PoolConfig::order, kOrders, PoolConfig>("order"),
     flag_key<&PoolConfig::start_paused, PoolConfig>("start_paused"),
     flag_key<&PoolConfig::pause_on_populate_error, PoolConfig>("pause_on_populate_error"),
@@ -182,7 +183,10 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
 
 // What this version cannot do yet. To take such a key and do nothing would be worse than to say so.
 constexpr std::string_view kPlannedPoolKeys[] = {
-    "policy", "policy_params", "reserve", "reserve_after", "class",
+    "policy",
+    "policy_params",
+    "reserve",
+    "reserve_after",
 };
 
 // What other pools call it: SQLAlchemy, Django, MongoDB's drivers, redis-py, psycopg, HikariCP, Go.

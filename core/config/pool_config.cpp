@@ -62,6 +62,30 @@ Problem on_connect_problem(const std::vector<std::string>& statements) {
   return make_problem("on_connect", "statements", "an empty text");
 }
 
+Problem classes_problem(const std::vector<std::string>& classes, std::uint32_t max) {
+  constexpr std::size_t kMost = 8;
+  if (classes.size() > kMost) {
+    return make_problem("class", "at most " + std::to_string(kMost) + " classes",
+                        std::to_string(classes.size()));
+  }
+  std::uint64_t sum = 0;
+  std::vector<std::string> names;
+  for (const std::string& text : classes) {
+    const auto one = class_floor(text);
+    if (!one) {
+      return make_problem("class", R"("NAME: FLOOR", such as "auth: 5")", show_text(text));
+    }
+    if (std::find(names.begin(), names.end(), one->name) != names.end()) {
+      return make_problem("class", "each class once", show_text(one->name) + " twice");
+    }
+    names.push_back(one->name);
+    sum += one->floor;
+  }
+  if (sum <= max) return std::nullopt;
+  return make_problem("class", "floors of at most max (" + std::to_string(max) + ") together",
+                      std::to_string(sum));
+}
+
 Status to_status(const std::string& section, const std::string& name, const Problem& problem) {
   if (!problem) return {};
   const std::string shown = is_valid_name(name) ? name : show_text(name);
@@ -122,6 +146,7 @@ std::optional<ConfigProblem> PoolConfig::problem() const {
   const std::string at_most_max = "at most max (" + std::to_string(max) + ")";
   if (min > max) return make_problem("min", at_most_max, std::to_string(min));
   if (kept() > max) return make_problem("keep", at_most_max, std::to_string(kept()));
+  if (Problem found = classes_problem(classes, max)) return found;
   return std::nullopt;
 }
 
@@ -140,6 +165,24 @@ std::optional<ConfigProblem> QuotaConfig::problem() const {
 }
 
 Status QuotaConfig::validate() const { return to_status("quota", name, problem()); }
+
+std::optional<ClassFloor> class_floor(const std::string& text) {
+  constexpr std::size_t kLongest = 15;
+  constexpr std::uint32_t kMost = 10'000;
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos) return std::nullopt;
+  ClassFloor floor;
+  floor.name = text.substr(0, colon);
+  std::size_t at = text.find_first_not_of(' ', colon + 1);
+  if (!is_name(floor.name) || floor.name.size() > kLongest || at == std::string::npos) {
+    return std::nullopt;
+  }
+  for (; at < text.size(); ++at) {
+    if (text[at] < '0' || text[at] > '9' || floor.floor > kMost) return std::nullopt;
+    floor.floor = floor.floor * 10 + static_cast<std::uint32_t>(text[at] - '0');
+  }
+  return floor.floor <= kMost ? std::optional<ClassFloor>(floor) : std::nullopt;
+}
 
 bool is_valid_name(const std::string& name) { return is_name(name) && name.size() <= kLongestName; }
 

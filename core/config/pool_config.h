@@ -77,6 +77,7 @@ struct PoolConfig {
   ResetMode reset = ResetMode::kTracked;
   Orphans orphans = Orphans::kTerminate;
   Handover handover = Handover::kLive;
+  std::vector<std::string> classes{};  // "NAME: FLOOR", at most 8; see class_floor()
   Order order = Order::kAny;
   bool start_paused = false;             // when the pool is first declared
   bool pause_on_populate_error = false;  // a connect for the warm floor failed: paused
@@ -113,6 +114,14 @@ struct QuotaConfig {
   [[nodiscard]] std::optional<ConfigProblem> problem() const;
   [[nodiscard]] Status validate() const;
 };
+
+/// A priority class: callers who say its name are served first while they hold less than `floor`.
+struct ClassFloor {
+  std::string name;         // [a-z][a-z0-9]*, at most 15 bytes
+  std::uint32_t floor = 0;  // connections, machine-wide
+};
+/// "auth: 5"; nullopt for any other form.
+[[nodiscard]] std::optional<ClassFloor> class_floor(const std::string& text);
 
 /// Whether `name` can name a pool or quota: [a-z][a-z0-9]*, at most 31 bytes.
 [[nodiscard]] bool is_valid_name(const std::string& name);

@@ -250,7 +250,7 @@ Status Pool::replace(Loan& loan, const Request& request) {
     return gone(closed.ok() ? Status(Code::kNotOpen, "this worker was believed dead") : closed);
   }
   // 3. the new one, as any: on failure the place is closed and the loan over.
-  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+  note_returned(loan);
   slot.socket.store(-1);
   slot.connection = driver::Connection();
   slot.idle_word.store(0);
@@ -281,8 +281,8 @@ Pool::PlaceIndex Pool::take_in_order() {
 }
 
 void Pool::note_listener() {
-  const bool each =
-      parts_.events.is_heard() || config().capture_stack || config().order != config::Order::kAny;
+  const bool each = parts_.events.is_heard() || config().capture_stack ||
+                    config().order != config::Order::kAny || !config().classes.empty();
   if (each) {
     attention_.fetch_or(kEachLease);
   } else {

@@ -45,7 +45,7 @@ std::optional<Candidate> Pool::whom_to_send(const LineView& view) const {
   if (view.oldest_own && now < view.oldest->since_ns + turn_ns_) return std::nullopt;
   std::optional<Candidate> who = shm::oldest_to_send_to(ref(), self());
   const bool own_first = who && view.oldest_own &&
-                         (view.oldest_own->ticket < who->ticket || now < goes_first_from_ns(*who));
+                         (view.oldest_own->goes_before(*who) || now < goes_first_from_ns(*who));
   if (own_first) who.reset();
   return who;
 }

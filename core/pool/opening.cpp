@@ -115,6 +115,7 @@ Status Pool::begin_connect(const Opening& opening) {
   shm::PlaceInfo& info = ref().info(place);
   info.store_token({});
   info.label.store("");
+  info.holder_class.store(0, std::memory_order_relaxed);
   info.opened_ns.store(coarse_ns(), std::memory_order_relaxed);
   info.leases_before.store(info.leases.load(std::memory_order_relaxed), std::memory_order_relaxed);
   info.holder_pid.store(parts_.membership.row().pid.load(std::memory_order_relaxed),
@@ -266,7 +267,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
     const Step step = step_connect(job, &status);
     if (step == Step::kDone) {
       status = finish_connect(job);
-      if (status.ok()) return lend(job.place, request.label);
+      if (status.ok()) return lend(job.place, request.label, request.klass);
       return std::move(status).in("pool " + config().name);
     }
     if (step == Step::kError) break;

@@ -150,7 +150,8 @@ void Pool::show_label(PlaceIndex place, std::string_view label) {
   slots_[place].labelled = !label.empty();
 }
 
-Loan Pool::lend(PlaceIndex place, std::string_view label) {
+Loan Pool::lend(PlaceIndex place, std::string_view label, std::uint32_t klass) {
+  if (klass != 0) ref().info(place).holder_class.store(klass, std::memory_order_relaxed);
   Loan loan;
   lend(place, label, now_ns(), loan);
   if (config().capture_stack) capture(slots_[place].stack);
@@ -187,7 +188,28 @@ bool Pool::try_acquire(std::string_view label, Loan& loan) {
   return true;
 }
 
-bool Pool::acquire_at_once(std::string_view label, Loan& loan) {
+Result<std::uint32_t> Pool::class_of(std::string_view name) const {
+  if (name.empty()) return std::uint32_t{0};
+  const shm::PoolRow& row = ref().row();
+  const std::uint32_t count = std::min<std::uint32_t>(row.classes.load(), shm::kMaxClasses);
+  std::string names;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::string one = row.class_names[i].load();
+    if (one == name) return i + 1;
+    names += (names.empty() ? "" : ", ") + one;
+  }
+  return Status(Code::kBadArgument,
+                "pool " + config().name + ": class \"" + std::string(name) +
+                    "\": expected one of: " + (names.empty() ? "(it has none)" : names));
+}
+
+// Its holder has it no more; a class that it counted for has one less.
+void Pool::note_returned(const Loan& loan) {
+  slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
+  store_if_new(ref().info(loan.place).holder_class, 0u);
+}
+
+bool Pool::acquire_at_once(std::string_view label, std::uint32_t klass, Loan& loan) {
   while (is_valid() && !is_closed() && may_pass_the_line()) {
     const PlaceIndex place = take_in_order();
     if (place == kNoPlace) return false;
@@ -198,7 +220,7 @@ bool Pool::acquire_at_once(std::string_view label, Loan& loan) {
                     is_expired(slot, now) ? CloseReason::kLifetime : CloseReason::kInvalid);
       continue;
     }
-    loan = lend(place, label);
+    loan = lend(place, label, klass);
     return true;
   }
   return false;
@@ -268,7 +290,7 @@ Result<std::optional<Loan>> Pool::lend_idle(const Request& request, std::uint64_
         continue;
       }
     }
-    return std::optional<Loan>(lend(place, request.label));
+    return std::optional<Loan>(lend(place, request.label, request.klass));
   }
   return std::optional<Loan>();
 }
@@ -532,7 +554,7 @@ std::optional<CloseReason> Pool::why_not_wanted(PlaceIndex place) {
 
 // It is over for its holder, and so is its connection.
 void Pool::end(const Loan& loan, CloseReason why) {
-  slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
+  note_returned(loan);
   start_closing(loan.place, PlaceState::kUsed, why);
   close_here(loan.place);
 }
@@ -542,10 +564,11 @@ void Pool::give_on(const Loan& loan, std::optional<CloseReason> why) {
     end(loan, *why);
   } else if ((attention_.fetch_and(~kSpareWanted) & kSpareWanted) != 0) {
     Slot& slot = slots_[loan.place];
-    slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+    note_returned(loan);
     slot.idle_since_ns = now_ns();
     ask_over(loan.place);
   } else {
+    store_if_new(ref().info(loan.place).holder_class, 0u);
     give_back(loan);
   }
 }
@@ -575,7 +598,7 @@ Status Pool::release_later(const Loan& loan) {
   }
   Slot& slot = slots_[loan.place];
   slot.in_hands.store(true);
-  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+  note_returned(loan);
   Job job;
   job.kind = Job::Kind::kReset;
   job.place = loan.place;

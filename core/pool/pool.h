@@ -82,6 +82,7 @@ struct Request {
   Deadline deadline = Deadline::never();
   std::string_view label;                // for people; cut to 31 bytes
   Cancellation* cancellation = nullptr;  // null: nobody cancels
+  std::uint32_t klass = 0;               // 1 + its class, as class_of() has it; 0: none
 };
 
 class Pool {
@@ -109,7 +110,10 @@ class Pool {
   /// An idle connection of this worker that needs no check; false if there is none. Never blocks.
   bool try_acquire(std::string_view label, Loan& loan);
   /// As try_acquire, but what is due for a check is lent after a look at its socket. Never blocks.
-  bool acquire_at_once(std::string_view label, Loan& loan);
+  bool acquire_at_once(std::string_view label, std::uint32_t klass, Loan& loan);
+  /// The number of a class by its name, for Request::klass; 0 for no name. kBadArgument lists those
+  /// there are.
+  [[nodiscard]] Result<std::uint32_t> class_of(std::string_view name) const;
   /// Gives it back if it is good, clean and nothing more is to be done; false, and nothing done, if
   /// it takes release() to find out. Never blocks.
   bool try_release(const Loan& loan);
@@ -282,7 +286,8 @@ class Pool {
     return expires_ns != 0 && now_ns >= expires_ns;
   }
   void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
-  Loan lend(PlaceIndex place, std::string_view label);
+  Loan lend(PlaceIndex place, std::string_view label, std::uint32_t klass);
+  void note_returned(const Loan& loan);
   void show_label(PlaceIndex place, std::string_view label);
   static bool is_connected(Slot& slot);
   enum class Check { kGood, kBad, kLate };

@@ -15,13 +15,13 @@ bool is_passing(Code code) { return code == Code::kServerFull || code == Code::k
 
 }  // namespace
 
-Ticket::Ticket(Pool& pool, std::string label, Deadline deadline, Completions::Done done,
-               Completions& completions)
+Ticket::Ticket(Pool& pool, std::string label, std::uint32_t klass, Deadline deadline,
+               Completions::Done done, Completions& completions)
     : pool_(pool),
       label_(std::move(label)),
       done_as_(done),
       completions_(completions),
-      request_{deadline, label_, &cancellation_},
+      request_{deadline, label_, &cancellation_, klass},
       started_ns_(monotonic_ns()) {}
 
 Ticket::~Ticket() = default;
@@ -101,7 +101,7 @@ void Ticket::follow(Pool::Wait::Next next) {
 
 void Ticket::job_ended(shm::PlaceIndex place, Status status) {
   if (status.ok()) {
-    end(pool_.lend(place, label_));
+    end(pool_.lend(place, label_, request_.klass));
   } else if (is_worth_another_try(status)) {
     due_ns_.store(0);  // from the start, at the keeper's next look
     in_job_.store(false);
@@ -124,20 +124,18 @@ void Ticket::end(Result<Loan> result) {
   bool is_wanted = false;
   {
     const MutexLock lock(mutex_);
+    done_.store(true);
+    due_ns_.store(kNever);
     if (!result_ && !is_unwanted_) {
       // Who ran out of time because of a server that is down hears that, and not of the time.
       const bool hears = result.status().code() == Code::kTimeout && !failure_.ok();
       result_ = hears ? Result<Loan>(failure_) : result;
+      // Before anybody can have the result, and with it end the handle that is handed out.
+      completions_.add(done_as_);
       is_wanted = true;
     }
-    done_.store(true);
-    due_ns_.store(kNever);
   }
-  if (is_wanted) {
-    completions_.add(done_as_);
-  } else if (result.ok()) {
-    pool_.return_unused(result.value());
-  }
+  if (!is_wanted && result.ok()) pool_.return_unused(result.value());
 }
 
 Result<Loan> Ticket::take() {
@@ -196,7 +194,7 @@ std::optional<Loan> Pool::lend_to(Ticket& ticket, bool& checks) {
       add_job_for(ticket, Job::Kind::kCheck, place, {});
       return std::nullopt;
     } else {
-      return lend(place, ticket.label());
+      return lend(place, ticket.label(), ticket.klass());
     }
   }
   return std::nullopt;
@@ -224,7 +222,7 @@ void Pool::return_unused(const Loan& loan) {
   const Inside inside(inside_);
   if (!is_lent(loan)) return;
   Slot& slot = slots_[loan.place];
-  slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
+  note_returned(loan);
   slot.idle_since_ns = now_ns();
   if (is_closed() || !is_valid()) {
     start_closing(loan.place, PlaceState::kUsed, CloseReason::kPoolClosed);

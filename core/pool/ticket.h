@@ -24,8 +24,8 @@ namespace weir::pool {
 
 class Ticket : public std::enable_shared_from_this<Ticket> {
  public:
-  Ticket(Pool& pool, std::string label, Deadline deadline, Completions::Done done,
-         Completions& completions);
+  Ticket(Pool& pool, std::string label, std::uint32_t klass, Deadline deadline,
+         Completions::Done done, Completions& completions);
   ~Ticket();
   Ticket(const Ticket&) = delete;
   Ticket& operator=(const Ticket&) = delete;
@@ -33,6 +33,7 @@ class Ticket : public std::enable_shared_from_this<Ticket> {
   [[nodiscard]] Pool& pool() const { return pool_; }
   [[nodiscard]] std::uint64_t started_ns() const { return started_ns_; }
   [[nodiscard]] const std::string& label() const { return label_; }
+  [[nodiscard]] std::uint32_t klass() const { return request_.klass; }
 
   /// Goes on as far as possible without waiting.
   void step();

@@ -71,7 +71,7 @@ Result<Loan> Pool::wait_in_line(const Request& request, std::uint64_t started_ns
 
 Status Pool::Wait::enter() {
   waiter_ = Waiter::enter(pool_.ref(), pool_.self(), request_.deadline, request_.label,
-                          pool_.config().max_waiting);
+                          pool_.config().max_waiting, request_.klass);
   if (!waiter_) {
     WEIR_TRY(pool_.is_open());  // or this worker is believed dead
     pool_.book_.add(shm::Counter::kTooManyWaiters);
@@ -174,7 +174,7 @@ std::optional<Pool::Wait::Next> Pool::Wait::take_grant(WaiterWord seen) {
   }
   if (!place || !pool_.is_to_be_lent(*place)) return failed(pool_.parts_.segment.usable());
   got_it();
-  loan_ = pool_.lend(*place, request_.label);
+  loan_ = pool_.lend(*place, request_.label, request_.klass);
   return Next::kGot;
 }
 

@@ -61,6 +61,11 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
   declaration.linger_told_ms = static_cast<std::uint32_t>(config.linger_told().count());
   declaration.linger_used_ms = static_cast<std::uint32_t>(config.linger_used().count());
   declaration.start_paused = config.start_paused;
+  for (const std::string& text : config.classes) {
+    const auto floor = config::class_floor(text);
+    WEIR_CHECK(floor);  // load_config has seen to it
+    declaration.classes.push_back({floor->name, floor->floor});
+  }
   declaration.on_conflict = how(config.on_conflict);
   return declaration;
 }

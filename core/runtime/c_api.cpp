@@ -87,6 +87,11 @@ std::string_view label_of(const weir_acquire_options_t* options) {
   return options == nullptr || options->label == nullptr ? std::string_view() : options->label;
 }
 
+Result<std::uint32_t> class_of(const Pool& pool, const weir_acquire_options_t* options) {
+  const bool knows = options != nullptr && options->struct_size >= sizeof(weir_acquire_options_t);
+  return pool.class_of(knows && options->class_name != nullptr ? options->class_name : "");
+}
+
 Deadline deadline_of(std::int64_t timeout_ns) {
   return timeout_ns == WEIR_TIMEOUT_NEVER ? Deadline::never()
                                           : Deadline::after(weir::Nanos(timeout_ns));
@@ -368,10 +373,12 @@ int32_t weir_acquire(weir_pool_t* pool, const weir_acquire_options_t* options, w
       const Result<Pool*> found = attached(pool, "weir_acquire", deadline);
       if (!found.ok()) return checkout.failed(found.status());
       Pool& now = *found.value();
+      const Result<std::uint32_t> klass = class_of(now, options);
+      if (!klass.ok()) return checkout.failed(klass.status());
       Loan loan;
       if (!now.try_acquire(label_of(options), loan)) {
         const Result<Loan> waited =
-            now.acquire({deadline, label_of(options), cancellation_of(options)});
+            now.acquire({deadline, label_of(options), cancellation_of(options), klass.value()});
         // This worker fenced itself meanwhile: once more where it has attached anew. Or it left at
         // the last close: that is what attaching will say.
         if (waited.status().code() == Code::kNotOpen && !now.is_valid() &&
@@ -398,7 +405,10 @@ int32_t weir_try_acquire(weir_pool_t* pool, const weir_acquire_options_t* option
     const Checkout checkout(*from(pool), label_of(options));
     Pool* const now = ready(*from(pool));
     Loan loan;
-    if (now == nullptr || !now->acquire_at_once(label_of(options), loan)) {
+    const Result<std::uint32_t> klass =
+        now == nullptr ? Result<std::uint32_t>(std::uint32_t{0}) : class_of(*now, options);
+    if (!klass.ok()) return checkout.failed(klass.status());
+    if (now == nullptr || !now->acquire_at_once(label_of(options), klass.value(), loan)) {
       return checkout.failed(why_not_at_once(*from(pool)));
     }
     WEIR_TRY(checkout.succeeded(*now, loan));
@@ -470,7 +480,10 @@ int32_t weir_replace(weir_lease_t* lease, const weir_acquire_options_t* options,
                                   ? Deadline::after(pool.config().acquire_timeout)
                                   : deadline_of(timeout);
     Loan next = loan;
-    Status replaced = pool.replace(next, {deadline, label_of(options), cancellation_of(options)});
+    const Result<std::uint32_t> klass = class_of(pool, options);
+    if (!klass.ok()) return klass.status();
+    Status replaced =
+        pool.replace(next, {deadline, label_of(options), cancellation_of(options), klass.value()});
     if (replaced.ok()) {
       fill(*lease, &pool, next);
     } else if (!pool.is_out(loan)) {
@@ -509,14 +522,17 @@ int32_t weir_acquire_start(weir_pool_t* pool, const weir_acquire_options_t* opti
     const Deadline deadline = deadline_of(options, handle);
     const Result<Pool*> found = attached(pool, "weir_acquire_start", deadline);
     if (!found.ok()) return checkout.failed(found.status());
+    const Result<std::uint32_t> klass = class_of(*found.value(), options);
+    if (!klass.ok()) return checkout.failed(klass.status());
     auto made = std::make_unique<weir_ticket_t>();
     made->pool = &handle;
     made->ticket = std::make_shared<weir::pool::Ticket>(
-        *found.value(), std::string(label_of(options)), deadline,
+        *found.value(), std::string(label_of(options)), klass.value(), deadline,
         weir::pool::Completions::Done{made.get(), user_data}, handle.runtime->completions());
-    // Before it can end, and be handed out by another thread.
+    // Before it can end, and be handed out to another thread, which then frees the handle.
     *ticket = made.get();
-    const Status started = found.value()->start(made->ticket);
+    const std::shared_ptr<weir::pool::Ticket> mine = made->ticket;
+    const Status started = found.value()->start(mine);
     if (started.ok()) return static_cast<void>(made.release()), Status();
     *ticket = nullptr;
     return checkout.failed(started);

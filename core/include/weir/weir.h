@@ -206,11 +206,13 @@ typedef struct weir_acquire_options {
       timeout_ns; /* from now; WEIR_TIMEOUT_DEFAULT, WEIR_TIMEOUT_NEVER; 0 or less: do not wait */
   const char* label; /* who wants it, for people: cut to 31 bytes; may be null */
   /* Later members, for who sets struct_size to have them. */
-  weir_cancel_t* cancel; /* null: nobody cancels. weir_acquire only */
+  weir_cancel_t* cancel;  /* null: nobody cancels. weir_acquire only */
+  const char* class_name; /* of the pool's priority classes; null: none. An unknown one is
+                             WEIR_BAD_ARGUMENT */
 } weir_acquire_options_t;
 
 #define WEIR_ACQUIRE_OPTIONS_INIT \
-  { sizeof(weir_acquire_options_t), WEIR_TIMEOUT_DEFAULT, 0, 0 }
+  { sizeof(weir_acquire_options_t), WEIR_TIMEOUT_DEFAULT, 0, 0, 0 }
 
 /* For ending acquires of other threads. One may serve many acquires; it is good for one weir_cancel
  * and must live until those acquires have ended. Null: out of memory.

@@ -100,12 +100,14 @@ struct AcquireOptions {
   std::optional<std::chrono::nanoseconds> timeout;  // from now; empty: the pool's acquire_timeout
   const char* label = nullptr;                      // who wants it, for people: cut to 31 bytes
   Cancellation* cancellation = nullptr;             // null: nobody cancels
+  const char* class_name = nullptr;                 // of the pool's priority classes
 
   [[nodiscard]] weir_acquire_options_t to_c() const {
     weir_acquire_options_t c = WEIR_ACQUIRE_OPTIONS_INIT;
     if (timeout) c.timeout_ns = detail::to_ns(*timeout);
     c.label = label;
     c.cancel = cancellation == nullptr ? nullptr : cancellation->get();
+    c.class_name = class_name;
     return c;
   }
 };
