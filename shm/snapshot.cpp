@@ -92,6 +92,7 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
     if (word.state() == PlaceState::kRetired) continue;
     pool.places.push_back(copy_place(static_cast<std::uint32_t>(i), word, info, now_ns));
   }
+  pool.acquires -= std::min(pool.acquires, row.acquires_popped.load(std::memory_order_relaxed));
   const StatsRow& totals = segment.pool_totals()[id];
   add_figures(pool, totals);
   for (std::size_t b = 0; b < kHandoverBuckets; ++b) {

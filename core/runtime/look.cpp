@@ -27,6 +27,8 @@ Result<pool::Stats> look_at(const config::RuntimeConfig& config, const config::P
   }
   stats.waiting = seen->waiting;
   stats.acquires = seen->acquires;
+  stats.paused = seen->paused;
+  stats.generation = seen->generation;
   pool::take_counters(stats, [seen](shm::Counter counter) { return seen->counter(counter); });
   return stats;
 }
