@@ -57,7 +57,7 @@ shm::BreakerVerdict verdict_of(const policy::BreakerDecision& decision, std::uin
 // try, and for who waits for what others have.
 Status Pool::refusal() const {
   if (shm::breaker_of(ref()).is_closed() || retries_connects_) return Status();
-  const bool room = shm::free_places(ref()) > 0 && shm::may_have_permit(ref());
+  const bool room = shm::free_places(ref()) > 0 && shm::may_have_permit(ref()) && !at_worker_cap();
   if (room && shm::free_turns(ref(), monotonic_ns()) > 0) return Status();
   // Where all room is taken, what is lent comes back; what is being closed is of no use.
   if (may_be_sent_one() || (!room && is_any_lent())) return Status();
@@ -105,9 +105,12 @@ bool Pool::is_worth_another_try(const Status& failure, const Request& request) c
 std::uint32_t Pool::sessions_of_ours() const {
   std::uint32_t sessions = 0;
   for (const shm::PoolRef& pool : shm::pools_of_quota(ref())) {
-    sessions += static_cast<std::uint32_t>(std::count_if(
-        pool.places().begin(), pool.places().end(),
-        [](const shm::Word& cell) { return has_session(PlaceWord(cell.load()).state()); }));
+    for (PlaceIndex place = 0; place < pool.capacity(); ++place) {
+      const PlaceState state = PlaceWord(pool.places()[place].load()).state();
+      // What is being closed may be an attempt that the server refused: it never had a session.
+      const bool had_one = state != PlaceState::kClosing || pool.info(place).token_size.load() != 0;
+      sessions += has_session(state) && had_one ? 1 : 0;
+    }
   }
   return sessions;
 }

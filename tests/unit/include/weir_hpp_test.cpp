@@ -29,6 +29,7 @@ std::int32_t answer(const char* call, weir_error_t* error) {
   if (fake.answer != WEIR_OK && error != nullptr) {
     error->code = fake.answer;
     error->native_code = 7;
+    error->retry_after_ms = 312;
     std::strncpy(error->native_text, "53300", sizeof(error->native_text) - 1);
     std::strncpy(error->message, "pool main: 20 of 20 in use", sizeof(error->message) - 1);
   }
@@ -178,6 +179,7 @@ TEST_F(CppFace, AnErrorCarriesCodeMessageAndTheServersWord) {
     EXPECT_STREQ(error.name(), "timeout");
     EXPECT_STREQ(error.what(), "pool main: 20 of 20 in use");
     EXPECT_EQ(error.native_code(), 7);
+    EXPECT_EQ(error.retry_after(), std::chrono::milliseconds(312));
     EXPECT_EQ(error.native_text(), "53300");
     EXPECT_TRUE(error.is_timeout());
     EXPECT_TRUE(error.is_retryable());
