@@ -32,10 +32,14 @@ struct alignas(64) Slot {
   std::uint64_t checked_ns = 0;  // when it last answered
   bool labelled = false;         // its place shows a label
   // What a forked child must close: a number, and the inode behind it, since a host's closefrom()
-  // can have made the number another file's.
-  std::atomic<int> socket{-1};
+  // can have made the number another file's. kNoSocket: there is a connection, but no number.
+  static constexpr int kNoConnection = -1;
+  static constexpr int kNoSocket = -2;
+  std::atomic<int> socket{kNoConnection};
   std::atomic<std::uint64_t> socket_inode{0};
 
+  /// Whether there is a connection, as far as was noted; any thread may ask.
+  [[nodiscard]] bool is_noted() const { return socket.load() != kNoConnection; }
   /// Notes the connection's present socket. A system call when it changed.
   void note_socket();
   /// In a forked child. Async-signal-safe.
