@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "conformance.h"
 #include "dsn.h"
 #include "failure.h"
 #include "host.h"
@@ -145,6 +146,10 @@ std::int32_t cancel(weir_conn_t* conn, std::uint64_t /*deadline_ns*/, weir_error
   });
 }
 
+const void* get_extension(const char* id) {
+  return id != nullptr && std::strcmp(id, WEIR_CONFORMANCE) == 0 ? &conformance() : nullptr;
+}
+
 /// "1 (SQLite 3.40.1)": the library that is loaded, not the one that was compiled with.
 const char* version() {
   static const std::string text = std::string("1 (SQLite ") + sqlite3_libversion() + ")";
@@ -179,7 +184,7 @@ extern "C" const weir_driver_t* weir_driver_entry(void) {
       .cancel = driver::cancel,
       .export_session = nullptr,
       .import_session = nullptr,
-      .get_extension = nullptr,
+      .get_extension = driver::get_extension,
   };
   return &table;
 }

@@ -55,6 +55,9 @@ class DriverUnderTest {
   /// Whether `op` needs the server: while that is frozen it cannot end. Else it ends all the same.
   [[nodiscard]] virtual bool needs_server(weir_op /*op*/) const { return true; }
 
+  /// The driver's table, where the subject has loaded it itself; null: it is loaded by name.
+  [[nodiscard]] virtual const weir_driver_t* table() const { return nullptr; }
+
   // The driver.
   [[nodiscard]] virtual std::string name() const = 0;       // of the plugin: "postgres"
   [[nodiscard]] virtual std::string directory() const = 0;  // that it is loaded from

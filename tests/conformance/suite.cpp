@@ -23,7 +23,9 @@ void DriverSuite::SetUp() {
   static Log& log = *new Log(&DriverSuite::sink, nullptr, LogLevel::kDebug);
   current = this;
   subject_ = GetParam()();
-  auto loaded = driver::Driver::load(subject_->name(), {subject_->directory()}, log);
+  auto loaded = subject_->table() != nullptr
+                    ? driver::Driver::adopt(subject_->table(), subject_->name(), log)
+                    : driver::Driver::load(subject_->name(), {subject_->directory()}, log);
   ASSERT_TRUE(loaded.ok()) << loaded.status().to_string();
   driver_ = loaded.value();
   dsn_ = std::make_unique<Dsn>(parse(subject_->dsn()));

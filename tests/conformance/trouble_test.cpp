@@ -53,7 +53,7 @@ void expect_timeout(Connection& connection, weir_op op, void* argument = nullptr
 }  // namespace
 
 TEST_P(DriverSuite, GivesUpConnectingToASilentServerAtItsDeadline) {
-  WEIR_NEEDS(Means::kOtherServers, Means::kSockets);
+  WEIR_NEEDS(Means::kSockets, Means::kOtherServers);
   const SilentListener listener;
   ASSERT_TRUE(listener.is_listening());
   const Dsn dsn = parse(subject().dsn_at_tcp(listener.port()));
@@ -65,7 +65,7 @@ TEST_P(DriverSuite, GivesUpConnectingToASilentServerAtItsDeadline) {
 }
 
 TEST_P(DriverSuite, SaysThatNobodyListens) {
-  WEIR_NEEDS(Means::kOtherServers, Means::kSockets);
+  WEIR_NEEDS(Means::kSockets, Means::kOtherServers);
   SilentListener listener;
   ASSERT_TRUE(listener.is_listening());
   const Dsn dsn = parse(subject().dsn_at_tcp(listener.port()));
