@@ -2,7 +2,7 @@
 //
 // What a lease's statements left is known from Traces; what C functions of SQLite left is not, and
 // is put back only where everything is (reset mode "always"). What cannot be put back at all makes
-// the session unfit: opening another one costs a tenth of a millisecond. Threads: as the
+// the session unfit: opening another one costs a fraction of a millisecond. Threads: as the
 // connection.
 #pragma once
 
