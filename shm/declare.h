@@ -50,7 +50,7 @@ struct PoolDeclaration {
     std::uint32_t floor = 0;
     bool operator==(const Class&) const = default;
   };
-  std::vector<Class> classes;  // at most kMaxClasses
+  std::vector<Class> classes{};  // at most kMaxClasses
   OnConflict on_conflict = OnConflict::kKeep;
   bool operator==(const PoolDeclaration&) const = default;
 };

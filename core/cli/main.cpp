@@ -8,9 +8,11 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "cli/activity_command.h"
 #include "cli/config_command.h"
+#include "cli/conformance_command.h"
 #include "cli/doctor_command.h"
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
@@ -168,6 +170,13 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(seconds_range());
 
+  app.add_subcommand("conformance",
+                     "tries a driver with the tests that every driver has to pass; see\n"
+                     "weir conformance --help");
+
+  // All that follows is the other program's, --help too.
+  constexpr std::string_view kConformance = "conformance";
+  if (argc > 1 && argv[1] == kConformance) return weir::cli::run_conformance(argv + 2);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -38,8 +38,13 @@ class Driver {
 
   [[nodiscard]] const weir_driver_t& table() const { return *table_; }
   [[nodiscard]] std::string name() const { return table_->name; }
-  /// Whether step() may block: such a driver is never used on an event loop or the keeper's poll.
+  /// Whether step() may block: such a driver is never used on an event loop. The keeper of a worker
+  /// steps it all the same, and is late by as much.
   [[nodiscard]] bool blocks() const { return (table_->flags & WEIR_DRIVER_BLOCKS) != 0; }
+  /// Whether its sessions are gone as soon as their process is.
+  [[nodiscard]] bool ends_with_process() const {
+    return (table_->flags & WEIR_DRIVER_ENDS_WITH_PROCESS) != 0;
+  }
   /// Whether it reads the password that the host gives for a connection.
   [[nodiscard]] bool takes_password() const {
     return (table_->flags & WEIR_DRIVER_TAKES_PASSWORD) != 0;

@@ -251,7 +251,7 @@ Status Pool::replace(Loan& loan, const Request& request) {
   }
   // 3. the new one, as any: on failure the place is closed and the loan over.
   note_returned(loan);
-  slot.socket.store(-1);
+  slot.socket.store(Slot::kNoConnection);
   slot.connection = driver::Connection();
   slot.idle_word.store(0);
   const PlaceWord opening(cell(place).load());

@@ -76,7 +76,7 @@ bool Pool::is_wanted_by(const LineView& view) const {
 // Whether somebody waits whom a connection of ours could serve now. Nobody at all: says so in
 // demand.
 bool Pool::is_wanted() const {
-  if (!is_demanded()) return false;
+  if (!is_demanded() || is_paused()) return false;
   const LineView view = shm::look_at_line(ref(), self());
   if (!view.anybody()) return !shm::lower_demand(ref(), self());
   return is_wanted_by(view);
@@ -115,6 +115,10 @@ void Pool::serve(PlaceIndex place) {
   while (true) {
     if (slots_[place].is_worn_out()) {
       start_closing(place, PlaceState::kUsed, slots_[place].worn_out_by.load());
+      return;
+    }
+    if (is_paused()) {  // whoever is in line is about to leave it with nothing
+      set_idle(place);
       return;
     }
     const LineView view = shm::look_at_line(ref(), self());

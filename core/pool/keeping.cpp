@@ -230,7 +230,7 @@ void Pool::finish_job(Job& job, const Status& status) {
 void Pool::finish_close(Job& job, const Status& status) {
   Slot& slot = slots_[job.place];
   const bool had_session = slot.idle_word.load(std::memory_order_relaxed) != 0;
-  slot.socket.store(-1);  // first: after the next line the number may be anybody's
+  slot.socket.store(Slot::kNoConnection);  // first: after the next line the number may be anybody's
   slot.connection = driver::Connection();
   slot.native = nullptr;
   slot.idle_word.store(0, std::memory_order_relaxed);
@@ -610,7 +610,7 @@ void Pool::close_unowned() {
   for (PlaceIndex place = 0; place < ref().capacity(); ++place) {
     const Slot& slot = slots_[place];
     const std::uint64_t serial = slot.serial.load();
-    const bool owned = slot.socket.load() < 0 || slot.in_hands.load() || serial % 2 == 1;
+    const bool owned = !slot.is_noted() || slot.in_hands.load() || serial % 2 == 1;
     if (!owned && unowned_[place] == serial + 1) {
       start_closing(place, PlaceState::kUsed, CloseReason::kPoolClosed);
     }

@@ -92,7 +92,7 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
   driver::Connection gone = std::move(slot.connection);
   slot.idle_word.store(0, std::memory_order_relaxed);
   slot.native = nullptr;
-  slot.socket.store(-1);
+  slot.socket.store(Slot::kNoConnection);
   giving->park(gone.fd());
   gone.abandon();
   tell({.kind = EventKind::kConnSent, .connection = number});

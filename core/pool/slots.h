@@ -41,8 +41,10 @@ struct alignas(64) Slot {
   std::atomic<bool> detached{false};  // its holder keeps it for good: closed when it comes back
   Stack stack{};                      // of who acquired it, if that is captured
   // What a forked child must close: a number, and the inode behind it, since a host's closefrom()
-  // can have made the number another file's.
-  std::atomic<int> socket{-1};
+  // can have made the number another file's. kNoSocket: there is a connection, but no number.
+  static constexpr int kNoConnection = -1;
+  static constexpr int kNoSocket = -2;
+  std::atomic<int> socket{kNoConnection};
   std::atomic<std::uint64_t> socket_inode{0};
 
   /// From now on it is not lent; who has it keeps it until it comes back. Any thread.
@@ -51,6 +53,8 @@ struct alignas(64) Slot {
     idle_word.store(kWornOut);
   }
   [[nodiscard]] bool is_worn_out() const { return idle_word.load() == kWornOut; }
+  /// Whether there is a connection, as far as was noted; any thread may ask.
+  [[nodiscard]] bool is_noted() const { return socket.load() != kNoConnection; }
   /// Notes the connection's present socket. A system call when it changed.
   void note_socket();
   /// In a forked child. Async-signal-safe.

@@ -57,9 +57,13 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
   declaration.connect_concurrency = config.connect_concurrency;
   declaration.connect_timeout_ms = static_cast<std::uint32_t>(config.connect_timeout.count());
   declaration.permit_quantum_ms = static_cast<std::uint32_t>(config.permit_quantum.count());
-  declaration.linger_idle_ms = static_cast<std::uint32_t>(config.linger_idle().count());
-  declaration.linger_told_ms = static_cast<std::uint32_t>(config.linger_told().count());
-  declaration.linger_used_ms = static_cast<std::uint32_t>(config.linger_used().count());
+  // What ends with its process needs no time to be noticed by a server, whatever was configured.
+  const auto lingers_ms = [&](std::chrono::milliseconds most) {
+    return dsn.driver().ends_with_process() ? 0u : static_cast<std::uint32_t>(most.count());
+  };
+  declaration.linger_idle_ms = lingers_ms(config.linger_idle());
+  declaration.linger_told_ms = lingers_ms(config.linger_told());
+  declaration.linger_used_ms = lingers_ms(config.linger_used());
   declaration.start_paused = config.start_paused;
   for (const std::string& text : config.classes) {
     const auto floor = config::class_floor(text);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conformance.h"
 #include "conn.h"
 #include "failure.h"
 #include "moving.h"
@@ -336,6 +337,7 @@ static const void* get_extension(const char* id) {
       .thaw = null_server_thaw,
       .require_password = null_server_require_password,
   };
+  if (id != NULL && strcmp(id, WEIR_CONFORMANCE) == 0) return null_conformance();
   return id != NULL && strcmp(id, WEIR_NULL_CLIENT) == 0 ? &client : NULL;
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "conformance.h"
 #include "dsn.h"
 #include "failure.h"
 #include "host.h"
@@ -205,6 +206,10 @@ std::int32_t import_session(const weir_dsn_t* dsn, const weir_conn_options_t* op
   });
 }
 
+const void* get_extension(const char* id) {
+  return id != nullptr && std::strcmp(id, WEIR_CONFORMANCE) == 0 ? &conformance() : nullptr;
+}
+
 /// "1 (libpq 15.4)": the library that is loaded, not the one that was compiled with.
 const char* version() {
   static const std::string text = [] {
@@ -243,7 +248,7 @@ extern "C" const weir_driver_t* weir_driver_entry(void) {
       .cancel = driver::cancel,
       .export_session = driver::export_session,
       .import_session = driver::import_session,
-      .get_extension = nullptr,
+      .get_extension = driver::get_extension,
   };
   return &table;
 }

@@ -10,11 +10,53 @@
 #include <string>
 #include <vector>
 
+#include "weir/driver.h"
+
 namespace weir::test {
+
+/// What a test may need of its subject, beside a driver and a DSN.
+enum class Means {
+  kSecret,           // secret(), dsn() with it
+  kWrongSecretDsn,   // same_server_other_secret_dsn()
+  kOtherSessionDsn,  // same_server_other_session_dsn()
+  kOtherServers,     // dsn_at_tcp()
+  kSockets,          // ... and the driver connects to them by TCP
+  kBadDsns,
+  kCountSessions,
+  kSeeBusy,     // is_busy()
+  kClientName,  // client_name_of()
+  kTerminate,
+  kFreeze,         // and thaw()
+  kSessionNumber,  // session_of()
+  kQuery,
+  kState,  // leave_state(), has_state()
+  kTransaction,
+  kUnread,
+  kSleep,
+  kStatement,
+  kSlowStatement,
+  kRefusedStatement,
+};
 
 class DriverUnderTest {
  public:
   virtual ~DriverUnderTest() = default;
+
+  /// Why there is no such thing here, in words that a list of skipped tests shows; empty: there is,
+  /// and only then a test calls what belongs to it.
+  [[nodiscard]] virtual std::string why_without(Means /*means*/) const { return {}; }
+
+  // What the driver promises; the suite holds it to that, either way.
+  [[nodiscard]] virtual bool has_descriptor() const { return true; }      // fd() of an open one
+  [[nodiscard]] virtual bool names_sessions() const { return true; }      // session_token()
+  [[nodiscard]] virtual bool cancel_asks_server() const { return true; }  // else it needs nobody
+  /// Whether `op` is answered; else it is WEIR_NOT_SUPPORTED.
+  [[nodiscard]] virtual bool answers(weir_op /*op*/) const { return true; }
+  /// Whether `op` needs the server: while that is frozen it cannot end. Else it ends all the same.
+  [[nodiscard]] virtual bool needs_server(weir_op /*op*/) const { return true; }
+
+  /// The driver's table, where the subject has loaded it itself; null: it is loaded by name.
+  [[nodiscard]] virtual const weir_driver_t* table() const { return nullptr; }
 
   // The driver.
   [[nodiscard]] virtual std::string name() const = 0;       // of the plugin: "postgres"
@@ -26,9 +68,8 @@ class DriverUnderTest {
   [[nodiscard]] virtual std::string same_server_other_secret_dsn()
       const = 0;  // refused by the server
   [[nodiscard]] virtual std::string same_server_other_session_dsn() const = 0;
-  // A server on 127.0.0.1. If the driver opens no sockets: another server for each port.
+  // A server on 127.0.0.1. Without kSockets: another server for each port.
   [[nodiscard]] virtual std::string dsn_at_tcp(std::uint16_t port) const = 0;
-  [[nodiscard]] virtual bool opens_sockets() const { return true; }
   struct BadDsn {
     std::string text;
     std::string names;  // what a refusal has to say

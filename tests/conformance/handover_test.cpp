@@ -11,6 +11,7 @@ namespace weir::test {
 
 TEST_P(DriverSuite, MovesASessionThereAndBack) {
   SKIP_UNLESS_SESSIONS_MOVE();
+  WEIR_NEEDS(Means::kSessionNumber, Means::kClientName);
   const Dsn here = parse(subject().dsn());
   const Dsn there = parse(subject().dsn());
   Connection connection = connect_to(here);
@@ -21,16 +22,17 @@ TEST_P(DriverSuite, MovesASessionThereAndBack) {
     EXPECT_EQ(subject().session_of(connection.native()), session);
     EXPECT_EQ(subject().client_name_of(session), "conformance");
     EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
-    EXPECT_TRUE(subject().query(connection.native()));
+    EXPECT_TRUE(works(connection));
     run(connection, WEIR_OP_PING);
-    EXPECT_EQ(subject().count_sessions(), 1);
+    expect_sessions(1);
   }
   run(connection, WEIR_OP_CLOSE);
-  EXPECT_EQ(subject().count_sessions(), 0);
+  expect_sessions(0);
 }
 
 TEST_P(DriverSuite, MovesWhatTheResetLeavesInASession) {
   SKIP_UNLESS_SESSIONS_MOVE();
+  WEIR_NEEDS(Means::kState);
   const Dsn here = parse(subject().dsn());
   const Dsn there = parse(subject().dsn());
   Connection connection = connect_to(here, WEIR_RESET_TRANSACTION);
@@ -42,6 +44,7 @@ TEST_P(DriverSuite, MovesWhatTheResetLeavesInASession) {
 
 TEST_P(DriverSuite, CleansASessionThatMoved) {
   SKIP_UNLESS_SESSIONS_MOVE();
+  WEIR_NEEDS(Means::kState);
   const Dsn here = parse(subject().dsn());
   const Dsn there = parse(subject().dsn());
   for (const weir_reset_mode mode : {WEIR_RESET_TRACKED, WEIR_RESET_ALWAYS}) {
@@ -60,16 +63,18 @@ TEST_P(DriverSuite, GoesOnAsBeforeAfterAnExportThatNobodyUsed) {
   for (int i = 0; i < 3; ++i) {
     exported(connection);
     EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
-    EXPECT_TRUE(subject().query(connection.native()));
+    EXPECT_TRUE(works(connection));
     run(connection, WEIR_OP_PING);
   }
   exported(connection);
   run(connection, WEIR_OP_CLOSE);
-  EXPECT_EQ(subject().count_sessions(), 0);
+  expect_sessions(0);
 }
 
 TEST_P(DriverSuite, ExportsOnlyWhatIsIdleAndClean) {
   SKIP_UNLESS_SESSIONS_MOVE();
+  WEIR_NEEDS(Means::kTransaction, Means::kState, Means::kUnread, Means::kTerminate,
+             Means::kSessionNumber);
   const Dsn dsn = parse(subject().dsn());
   Connection never = make(dsn);
   EXPECT_EQ(export_refusal(never).code(), Code::kNotOpen);
@@ -117,16 +122,17 @@ TEST_P(DriverSuite, BelievesNoDamagedDescription) {
     }
   }
   // All of this has cost nothing: the session goes on here, and could go on there.
-  EXPECT_TRUE(subject().query(connection.native()));
+  EXPECT_TRUE(works(connection));
   exported(connection);
   connection.abandon();
   auto arrived = Connection::import_session(dsn, options_of(WEIR_RESET_TRACKED), copy, blob);
   ASSERT_TRUE(arrived.ok()) << heard(arrived.status()).to_string();
-  EXPECT_TRUE(subject().query(arrived.value().native()));
+  EXPECT_TRUE(works(arrived.value()));
 }
 
 TEST_P(DriverSuite, TakesNoSessionThatIsNotAsItsOwn) {
   SKIP_UNLESS_SESSIONS_MOVE();
+  WEIR_NEEDS(Means::kOtherSessionDsn);
   const Dsn dsn = parse(subject().dsn());
   Connection connection = connect_to(dsn);
   const std::string blob = exported(connection);
@@ -136,7 +142,7 @@ TEST_P(DriverSuite, TakesNoSessionThatIsNotAsItsOwn) {
   EXPECT_EQ(import_refusal(dsn, copy, blob, WEIR_RESET_ALWAYS).code(), Code::kBadArgument);
   EXPECT_EQ(import_refusal(dsn, -1, blob).code(), Code::kBadArgument);
   close(copy);
-  EXPECT_TRUE(subject().query(connection.native()));
+  EXPECT_TRUE(works(connection));
 }
 
 }  // namespace weir::test

@@ -22,7 +22,9 @@ class NullUnderTest final : public DriverUnderTest {
   [[nodiscard]] std::string same_server_other_secret_dsn() const override;
   [[nodiscard]] std::string same_server_other_session_dsn() const override;
   [[nodiscard]] std::string dsn_at_tcp(std::uint16_t port) const override;
-  [[nodiscard]] bool opens_sockets() const override { return false; }
+  [[nodiscard]] std::string why_without(Means means) const override {
+    return means == Means::kSockets ? "null opens no sockets" : "";
+  }
   [[nodiscard]] std::vector<BadDsn> bad_dsns() const override;
 
   int count_sessions() override { return counts().sessions; }

@@ -23,7 +23,9 @@ void DriverSuite::SetUp() {
   static Log& log = *new Log(&DriverSuite::sink, nullptr, LogLevel::kDebug);
   current = this;
   subject_ = GetParam()();
-  auto loaded = driver::Driver::load(subject_->name(), {subject_->directory()}, log);
+  auto loaded = subject_->table() != nullptr
+                    ? driver::Driver::adopt(subject_->table(), subject_->name(), log)
+                    : driver::Driver::load(subject_->name(), {subject_->directory()}, log);
   ASSERT_TRUE(loaded.ok()) << loaded.status().to_string();
   driver_ = loaded.value();
   dsn_ = std::make_unique<Dsn>(parse(subject_->dsn()));
@@ -32,7 +34,36 @@ void DriverSuite::SetUp() {
 void DriverSuite::TearDown() {
   current = nullptr;
   const std::lock_guard lock(mutex_);
-  EXPECT_EQ(said_.find(subject_->secret()), std::string::npos) << said_;
+  if (has(Means::kSecret)) {
+    EXPECT_EQ(said_.find(subject_->secret()), std::string::npos) << said_;
+  }
+}
+
+std::string DriverSuite::lacking(std::initializer_list<Means> needed) const {
+  for (const Means means : needed) {
+    if (std::string why = subject_->why_without(means); !why.empty()) return why;
+  }
+  return {};
+}
+
+bool DriverSuite::works(Connection& connection) {
+  if (has(Means::kQuery)) return subject_->query(connection.native());
+  return heard(connection.run(WEIR_OP_PING, nullptr, soon())).ok();
+}
+
+void DriverSuite::expect_sessions(int expected) {
+  if (const std::string why = lacking({Means::kCountSessions}); !why.empty()) {
+    RecordProperty("uncounted", why);
+    return;
+  }
+  EXPECT_EQ(subject_->count_sessions(), expected) << "sessions on the server";
+}
+
+bool DriverSuite::is_answered(Connection& connection, weir_op op, void* argument) {
+  const Status status = heard(connection.run(op, argument, soon()));
+  const Code expected = subject_->answers(op) ? Code::kOk : Code::kNotSupported;
+  EXPECT_EQ(status.code(), expected) << "operation " << op << ": " << status.to_string();
+  return status.ok();
 }
 
 void DriverSuite::hear(const std::string& text) {

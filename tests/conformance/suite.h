@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,6 +20,13 @@
 #include "conformance/driver_under_test.h"
 #include "driver/connection.h"
 #include "driver/plugin.h"
+
+/// Skips the test unless the subject has all of these Means; the reason says what is missing.
+#define WEIR_NEEDS(...)                                     \
+  do {                                                      \
+    const std::string why_without = lacking({__VA_ARGS__}); \
+    if (!why_without.empty()) GTEST_SKIP() << why_without;  \
+  } while (false)
 
 namespace weir::test {
 
@@ -37,6 +45,18 @@ class DriverSuite : public testing::TestWithParam<MakeDriverUnderTest> {
 
   [[nodiscard]] DriverUnderTest& subject() { return *subject_; }
   [[nodiscard]] const driver::Driver& driver() const { return *driver_; }
+  /// Why the subject is without one of `needed`; empty: it has them all.
+  [[nodiscard]] std::string lacking(std::initializer_list<Means> needed) const;
+  [[nodiscard]] bool has(Means means) const { return lacking({means}).empty(); }
+
+  /// Whether the session does what it is for: a plain query of a lease's, or where the suite does
+  /// not know the client library, a round trip of the driver's.
+  bool works(Connection& connection);
+  /// Expects that many sessions on the server. Where nobody can count them, that is noted.
+  void expect_sessions(int expected);
+  /// Runs `op`: it works if the driver promises an answer, else it is WEIR_NOT_SUPPORTED. Whether
+  /// it is answered.
+  bool is_answered(Connection& connection, weir_op op, void* argument);
 
   /// The parsed DSN; the test fails if it is refused.
   Dsn parse(const std::string& text);

@@ -77,7 +77,8 @@ class Installed : public testing::Test {
 TEST_F(Installed, EachThingIsWherePeopleLookForIt) {
   for (const char* file :
        {"bin/weir", "include/weir/weir.h", "include/weir/weir.hpp", "include/weir/driver.h",
-        "include/weir/codes.h", WEIR_LIBDIR "/libweir.so", WEIR_LIBDIR "/weir/plugins/postgres.so",
+        "include/weir/codes.h", "include/weir/conformance.h", "libexec/weir/weir-conformance",
+        WEIR_LIBDIR "/libweir.so", WEIR_LIBDIR "/weir/plugins/postgres.so",
         WEIR_LIBDIR "/weir/plugins/null.so", "include/weir/null.h",
         WEIR_LIBDIR "/pkgconfig/weir.pc", WEIR_LIBDIR "/cmake/weir/weir-config.cmake",
         "share/man/man1/weir.1", "share/weir/policies", "lib/tmpfiles.d/weir.conf",

@@ -104,6 +104,19 @@ TEST_F(PoolDeciding, WhoeverWaitsWhenThePoolIsPausedFailsAtOnce) {
   EXPECT_TRUE(server_.query(lease.native())) << "what is lent stays usable";
 }
 
+TEST_F(PoolDeciding, NothingThatComesBackToAPausedPoolIsLentToWhoWaits) {
+  Pool pool = open_pool(1);
+  for (int round = 0; round < 30; ++round) {
+    std::optional<Lease> lease = pool.acquire({kLong});
+    Caller caller(pool);
+    ASSERT_TRUE(soon([&] { return pool.stats().waiting == 1; }));
+    pool.pause();
+    lease.reset();  // the caller may not have woken yet
+    EXPECT_EQ(caller.end(), WEIR_PAUSED);
+    pool.resume();
+  }
+}
+
 TEST_F(PoolDeciding, APoolCanBeCreatedPaused) {
   Pool pool = open_pool(1, "start_paused = true\nmin = 1\n");
   EXPECT_EQ(code_of_acquire(pool, {kLong}), WEIR_PAUSED);

@@ -71,6 +71,10 @@ class CheckLayers(unittest.TestCase):
         self.refuses("plugins/postgres/errors.cpp", '"weir/weir.h"')
         self.allows("plugins/postgres/errors.cpp", '"weir/driver.h"')
         self.allows("plugins/postgres/errors.cpp", "<libpq-fe.h>")
+        self.allows("plugins/postgres/conformance.cpp", '"weir/conformance.h"')
+        self.allows("plugins/sqlite/session.h", "<sqlite3.h>")
+        self.refuses("plugins/sqlite/session.h", "<libpq-fe.h>")
+        self.refuses("core/include/weir/driver.h", '"weir/conformance.h"')
 
     def test_foreign_libraries_stay_in_their_room(self):
         self.refuses("core/pool/pool.cpp", "<dlfcn.h>")

@@ -34,10 +34,11 @@ extern "C" {
 
 #define WEIR_DRIVER_MAGIC 0x52564457u /* "WDVR" in memory */
 #define WEIR_DRIVER_ABI_MAJOR 1
-#define WEIR_DRIVER_ABI_MINOR                       \
-  3 /* 1: conn_options.password, WEIR_COND_DOUBTFUL \
-       2: server_limits.client_check_ms             \
-       3: WEIR_BLOB_MAX, what a live handover promises */
+#define WEIR_DRIVER_ABI_MINOR                          \
+  4 /* 1: conn_options.password, WEIR_COND_DOUBTFUL    \
+       2: server_limits.client_check_ms                \
+       3: WEIR_BLOB_MAX, what a live handover promises \
+       4: WEIR_DRIVER_ENDS_WITH_PROCESS */
 
 /* Whether `member` lies inside what the other side says it filled in, and is set. */
 #define WEIR_HAS_FIELD(table, type, member)                                       \
@@ -244,8 +245,10 @@ typedef struct weir_driver {
    * [one thread at a time per connection; does not block] */
   int32_t (*step)(weir_conn_t* conn, weir_error_t* error);
 
-  /* The descriptor to poll now; may change from step to step; -1: none.
-   * [one thread at a time per connection; does not block] */
+  /* The descriptor to poll now; may change from step to step; -1: none. Then the host steps again
+   * after about a millisecond, so a driver that waits for something that cannot be polled, such as
+   * a lock on a file, says WANT_READ and looks again. [one thread at a time per connection; does
+   * not block] */
   int32_t (*fd)(weir_conn_t* conn);
   /* The client library's handle (PGconn*, redisContext*, ...), the caller's while it has the lease.
    * [one thread at a time per connection; does not block] */
@@ -303,7 +306,10 @@ typedef struct weir_driver {
 
 enum weir_driver_flags {
   WEIR_DRIVER_BLOCKS = 1, /* step() may block until the deadline: never used on an event loop */
-  WEIR_DRIVER_TAKES_PASSWORD = 2 /* open_conn reads weir_conn_options_t.password */
+  WEIR_DRIVER_TAKES_PASSWORD = 2, /* open_conn reads weir_conn_options_t.password */
+  /* Since 1.4: a session is in this process alone (an embedded database) and ends with it, however
+   * that ends: what a dead worker had is gone at once, and nobody need be asked. */
+  WEIR_DRIVER_ENDS_WITH_PROCESS = 4
 };
 
 /* The one function a driver exports under the name "weir_driver_entry". The table is constant and
