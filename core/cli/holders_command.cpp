@@ -1,7 +1,6 @@
 #include "cli/holders_command.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "base/duration.h"
 #include "base/text.h"
@@ -18,13 +17,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr auto kText = Table::Align::kText;
 
-// Who lends notes the time of the kernel's last tick.
-std::uint64_t tick_ns() {
-  timespec tick{};
-  if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0) return 0;
-  return static_cast<std::uint64_t>(tick.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(tick.tv_nsec);
-}
+// Who lends notes the time of its keeper's last tick while the pool is busy (10 ms), else that of
+// the kernel's last tick, which comes more often.
+constexpr std::uint64_t kNotedToNs = 10'000'000;
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
@@ -147,7 +142,7 @@ ExitCode run_holders(const HoldersOptions& options) {
   if (!segment.ok()) return fail(segment.status());
   const shm::Snapshot snapshot = shm::take_snapshot(*segment.value());
   const Result<Holders> holders =
-      find_holders(snapshot, options.pool, options.older_than, tick_ns());
+      find_holders(snapshot, options.pool, options.older_than, kNotedToNs);
   if (!holders.ok()) return fail(holders.status());
   return show_once(options.json ? json_text(holders_json(holders.value(), unix_ns()), false)
                                 : holders_text(holders.value(), unix_ns()));
