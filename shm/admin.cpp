@@ -4,6 +4,8 @@
 #include <optional>
 #include <span>
 
+#include "base/text.h"
+#include "shm/control.h"
 #include "shm/in_force.h"
 #include "shm/lingering.h"
 #include "shm/liveness.h"
@@ -112,6 +114,24 @@ Result<Resized> resize_pool(const Segment& segment, PoolRow& row, std::uint32_t 
   return resized;
 }
 
+// False: it was so already.
+bool put(const PoolRef& pool, Decision decision) {
+  switch (decision) {
+    case Decision::kPause:
+      return pause(pool);
+    case Decision::kResume:
+      return resume(pool);
+    case Decision::kDrain:
+      drain(pool);
+      return true;
+    case Decision::kClear:
+      return clear(pool, false);
+    case Decision::kClearAndInterrupt:
+      return clear(pool, true);
+  }
+  return false;
+}
+
 // Takes the lock, finishes what others left, changes, and tells.
 template <typename Change>
 Result<Resized> under_the_lock(const Segment& segment, Deadline deadline, Change change) {
@@ -173,6 +193,25 @@ std::vector<Reloaded> reloaded(const Segment& segment, std::uint32_t number) {
     all.push_back(std::move(one));
   }
   return all;
+}
+
+Result<Decided> decide(const Segment& segment, const std::string& pool, Decision decision) {
+  WEIR_TRY(segment.usable());
+  const auto row = find_row(segment.pools(), pool);
+  if (!row) {
+    return Status(Code::kNotFound, "pool " + show_text(pool) + ": not declared in segment " +
+                                       segment.path() +
+                                       ", which has pools: " + names_of(segment.pools()));
+  }
+  const auto found = PoolRef::find(segment, *row);
+  if (!found) return segment.usable();  // its ranges lie outside
+  Decided decided;
+  decided.pool = found->row().name.load();
+  decided.changed = put(*found, decision);
+  const DemandWord now = demand_of(found->row());
+  decided.is_paused = now.is_paused();
+  decided.generation = now.generation();
+  return decided;
 }
 
 Result<SettledNow> settle_now(Segment& segment) {

@@ -1,11 +1,12 @@
 // What an operator may change in a segment while workers use it, or while none does: a quota's
-// limit, a pool's max; asking workers to reload; and settling at once what the dead left.
+// limit, a pool's max; whether a pool lends, and since when its connections count as old; asking
+// workers to reload; and settling at once what the dead left.
 //
 // A limit that an operator set stands until the segment goes, or somebody declares another value
 // than the one it replaced, or an operator sets that value again (docs/decisions/0007). Growing
 // serves those who wait within a tick of theirs. Shrinking takes nothing from anybody: what is in
 // use stays until it is given back, keepers close what is idle, and meanwhile nobody gets more.
-// Threads: any. Fork: no state of its own. Blocks for the declaring lock, a second at most.
+// Threads: any. Fork: no state of its own. Limits block for the declaring lock, a second at most.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +54,20 @@ struct Reloaded {
 };
 /// Of every worker that is attached now, in order of their rows.
 [[nodiscard]] std::vector<Reloaded> reloaded(const Segment& segment, std::uint32_t number);
+
+/// What an operator decides for a pool in all its workers at once, as control.h has it.
+enum class Decision { kPause, kResume, kDrain, kClear, kClearAndInterrupt };
+
+/// What became of it, as the pool reads right after.
+struct Decided {
+  std::string pool;
+  bool changed = false;  // false: it was so already, and nobody was told
+  bool is_paused = false;
+  std::uint32_t generation = 0;
+};
+/// One compare-and-swap, and telling whoever is concerned: waits for nobody, and takes no lock.
+/// kNotFound names the pools there are; kShmCorrupt if the segment is out of service.
+Result<Decided> decide(const Segment& segment, const std::string& pool, Decision decision);
 
 /// What was settled.
 struct SettledNow {

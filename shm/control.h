@@ -38,6 +38,11 @@ class DemandWord {
   [[nodiscard]] constexpr DemandWord paused() const { return DemandWord(raw_ | kPaused); }
   [[nodiscard]] constexpr DemandWord resumed() const { return DemandWord(raw_ & ~kPaused); }
   [[nodiscard]] constexpr DemandWord next_generation() const { return DemandWord(raw_ + 4); }
+  /// Whether `generation` came before `than`. They count on and on, around 2^30.
+  [[nodiscard]] static constexpr bool is_before(std::uint32_t generation, std::uint32_t than) {
+    constexpr std::uint32_t kMask = (std::uint32_t{1} << kGenerationBits) - 1;
+    return ((generation - than) & kMask) > kMask / 2;
+  }
   constexpr bool operator==(const DemandWord&) const = default;
 
  private:

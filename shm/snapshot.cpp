@@ -153,6 +153,18 @@ void count_in_worker(WorkerSnapshot& worker, PlaceState state) {
 
 }  // namespace
 
+bool PlaceSnapshot::is_older_than(std::uint32_t of_generation) const {
+  const bool is_empty =
+      state == PlaceState::kFree || state == PlaceState::kOffered || state == PlaceState::kRetired;
+  return !is_empty && DemandWord::is_before(generation, of_generation);
+}
+
+std::uint32_t PoolSnapshot::older_than(std::uint32_t of_generation) const {
+  return static_cast<std::uint32_t>(std::count_if(
+      places.begin(), places.end(),
+      [&](const PlaceSnapshot& place) { return place.is_older_than(of_generation); }));
+}
+
 std::uint32_t PoolSnapshot::occupied() const {
   return std::accumulate(count.begin(), count.end(), 0u) -
          in(PlaceState::kFree)-in(PlaceState::kRetired);

@@ -35,6 +35,10 @@ struct PlaceSnapshot {
   std::uint32_t holder_thread = 0;
   std::string label;
   std::string token;  // bytes of the session token; a driver reads it
+
+  /// Whether the server may still see a connection here that was begun before the pool's
+  /// generation `of_generation`. One that is about to be begun counts so for a moment.
+  [[nodiscard]] bool is_older_than(std::uint32_t of_generation) const;
 };
 
 struct PoolSnapshot {
@@ -67,6 +71,8 @@ struct PoolSnapshot {
   }
   /// Places behind which the server may see a connection.
   [[nodiscard]] std::uint32_t occupied() const;
+  /// Connections that is_older_than() says of, dead workers' that linger included.
+  [[nodiscard]] std::uint32_t older_than(std::uint32_t of_generation) const;
   [[nodiscard]] std::uint64_t counter(Counter c) const {
     return counters[static_cast<std::size_t>(c)];
   }

@@ -66,6 +66,10 @@ void check_pool(std::vector<Finding>& found, const shm::Snapshot& snapshot,
                          " of dead workers' connections have lingered for long",
                      "weir activity shows whether the server's sessions are busy; end them there"});
   }
+  if (pool.paused) {
+    found.push_back({Severity::kWarning, about, "paused: nothing is lent",
+                     "weir resume " + pool.name + ", once that is meant to end"});
+  }
   if (pool.configured_max != pool.max) {
     found.push_back({Severity::kNote, about,
                      "max " + number(pool.max) + " set by an operator, " +

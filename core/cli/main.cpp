@@ -3,17 +3,24 @@
 // Exit status: 0 shown, 1 could not be shown (stderr says why and what to do), 2 wrong command
 // line.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/duration.h"
 #include "cli/activity_command.h"
 #include "cli/config_command.h"
 #include "cli/conformance_command.h"
 #include "cli/doctor_command.h"
+#include "cli/dsn_command.h"
+#include "cli/holders_command.h"
+#include "cli/pool_command.h"
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
 #include "cli/reload_command.h"
@@ -25,6 +32,9 @@ namespace {
 using weir::cli::ActivityOptions;
 using weir::cli::ConfigOptions;
 using weir::cli::DoctorOptions;
+using weir::cli::DsnOptions;
+using weir::cli::HoldersOptions;
+using weir::cli::PoolOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
 using weir::cli::ReloadOptions;
@@ -36,6 +46,15 @@ constexpr double kLongestSeconds = 86'400;
 
 /// Checks without a mention of its own in the help.
 CLI::Validator seconds_range() { return CLI::Range(0.05, kLongestSeconds).description(""); }
+
+CLI::Validator duration_form() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return weir::parse_duration(text) ? std::string()
+                                          : "expected " + std::string(weir::kDurationForm);
+      },
+      "");
+}
 
 weir::Nanos to_nanos(double seconds) {
   return std::chrono::duration_cast<weir::Nanos>(std::chrono::duration<double>(seconds));
@@ -53,6 +72,20 @@ CLI::Option* add_where(CLI::App& command, Where& where) {
       ->type_name("NAME");
   return config;
 }
+
+// Whether what was typed may hold a password.
+bool is_of_dsn(int argc, char** argv) {
+  return std::find(argv, std::next(argv, argc), std::string_view("dsn")) != std::next(argv, argc);
+}
+
+// CLI11 repeats arguments that it does not expect: a DSN that was not quoted, say.
+int refuse_dsn_arguments(const char* what) {
+  std::fprintf(stderr, "weir dsn: %s\nRun with --help for more information.\n", what);
+  return weir::cli::kUsage;
+}
+constexpr const char* kDsnForm =
+    "expected check, --driver NAME and one DSN (in quotes), found other arguments (not shown: they "
+    "may hold a password)";
 
 int run(int argc, char** argv) {
   CLI::App app("weir: one connection pool for the whole machine", "weir");
@@ -86,6 +119,21 @@ int run(int argc, char** argv) {
       "workers", "each worker, what its keeper last did, and what it holds in each pool");
   add_where(*workers_command, workers.where);
   workers_command->add_flag("--json", workers.json, "one JSON document");
+
+  HoldersOptions holders;
+  CLI::App* holders_command = app.add_subcommand(
+      "holders", "every lease on the machine, oldest first, and who waits; from the segment alone");
+  add_where(*holders_command, holders.where);
+  holders_command->add_option("--pool", holders.pool, "only this pool (default: all)")
+      ->type_name("NAME");
+  holders_command
+      ->add_option_function<std::string>(
+          "--older-than",
+          [&](const std::string& text) { holders.older_than = *weir::parse_duration(text); },
+          "only leases that have been out for this long, such as 30s")
+      ->type_name("DURATION")
+      ->check(duration_form());
+  holders_command->add_flag("--json", holders.json, "one JSON document");
 
   ActivityOptions activity;
   double timeout_s = 10;
@@ -137,6 +185,40 @@ int run(int argc, char** argv) {
       ->required();
   set_command->add_flag("--json", quota.json, "one JSON document");
 
+  using weir::shm::Decision;
+  PoolOptions pool;
+  double wait_s = 60;
+  bool interrupt = false;
+  const auto add_decision = [&](const char* name, const char* what, Decision decision) {
+    CLI::App* command = app.add_subcommand(name, what);
+    add_where(*command, pool.where);
+    command->add_option("pool", pool.pool, "the pool")->type_name("POOL")->required();
+    command->add_flag("--json", pool.json, "one JSON document");
+    command->callback([&pool, decision] { pool.decision = decision; });
+    return command;
+  };
+  CLI::App* pause_command = add_decision(
+      "pause", "no worker lends from the pool, and who waits is turned away, until it is resumed",
+      Decision::kPause);
+  CLI::App* resume_command =
+      add_decision("resume", "a paused or cleared pool lends again", Decision::kResume);
+  CLI::App* drain_command = add_decision(
+      "drain",
+      "replaces the pool's connections while it goes on lending: idle ones are closed at once,\n"
+      "those in use when they come back",
+      Decision::kDrain);
+  CLI::Option* wait =
+      drain_command->add_flag("--wait", pool.wait, "until no connection from before is left");
+  drain_command
+      ->add_option("--timeout", wait_s,
+                   "seconds to wait at most (default: 60); then it ends with 1")
+      ->type_name("SECONDS")
+      ->check(seconds_range())
+      ->needs(wait);
+  CLI::App* clear_command = add_decision("clear", "pause and drain, in one step", Decision::kClear);
+  clear_command->add_flag("--interrupt", interrupt,
+                          "break off sessions in use, and connections being made");
+
   ReapOptions reap;
   CLI::App* reap_command =
       app.add_subcommand("reap", "settles what dead workers left, now, and says what");
@@ -156,6 +238,26 @@ int run(int argc, char** argv) {
       ->add_option("--timeout", reload_timeout_s, "seconds for the workers to answer (default: 10)")
       ->type_name("SECONDS")
       ->check(seconds_range());
+
+  DsnOptions dsn;
+  std::vector<std::string> dsn_texts;
+  CLI::App* dsn_command = app.add_subcommand("dsn", "what a driver makes of a DSN");
+  dsn_command->require_subcommand(1);
+  CLI::App* dsn_check_command = dsn_command->add_subcommand(
+      "check",
+      "what the driver reads in it, or what is wrong; no network, no secrets shown.\n"
+      "With - as DSN it reads a line of standard input: arguments are for all to see");
+  dsn_check_command->add_option("dsn", dsn_texts, "the DSN, or -")->type_name("DSN")->required();
+  dsn_check_command->add_option("--driver", dsn.driver, "the driver, such as postgres")
+      ->type_name("NAME")
+      ->required();
+  dsn_check_command
+      ->add_option("--plugin-path", dsn.plugins,
+                   "where drivers are (default: weir's own); may be given again")
+      ->type_name("DIR")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  dsn_check_command->add_flag("--json", dsn.json, "one JSON document, also of what is wrong");
 
   DoctorOptions doctor;
   double doctor_timeout_s = 10;
@@ -180,6 +282,11 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (is_of_dsn(argc, argv) && error.get_exit_code() != 0) {
+      // What is missing is named; what is too much is not repeated.
+      const bool is_missing = error.get_name() == "RequiredError";
+      return refuse_dsn_arguments(is_missing ? error.what() : kDsnForm);
+    }
     // Help and version are "errors" that end with 0.
     return app.exit(error) == 0 ? weir::cli::kShown : weir::cli::kUsage;
   }
@@ -191,6 +298,18 @@ int run(int argc, char** argv) {
   if (reload_command->parsed()) {
     reload.timeout = to_nanos(reload_timeout_s);
     return run_reload(reload);
+  }
+  if (holders_command->parsed()) return run_holders(holders);
+  if (pause_command->parsed() || resume_command->parsed() || drain_command->parsed() ||
+      clear_command->parsed()) {
+    if (interrupt) pool.decision = Decision::kClearAndInterrupt;
+    pool.wait_at_most = to_nanos(wait_s);
+    return run_pool(pool);
+  }
+  if (dsn_check_command->parsed()) {
+    if (dsn_texts.size() != 1) return refuse_dsn_arguments(kDsnForm);
+    dsn.dsn = dsn_texts.front();
+    return run_dsn_check(dsn);
   }
   if (doctor_command->parsed()) {
     doctor.timeout = to_nanos(doctor_timeout_s);

@@ -26,6 +26,25 @@ Json quantile_json(const shm::PoolSnapshot& pool, double share) {
   return ns == 0 || ns == UINT64_MAX ? Json(nullptr) : Json(to_ms(ns));
 }
 
+// Closes by why, as weir.h's weir_close_reason names them.
+Json closed_json(const shm::PoolSnapshot& pool) {
+  using shm::Counter;
+  return {{"idle", pool.counter(Counter::kClosedIdle)},
+          {"lifetime", pool.counter(Counter::kClosedLifetime)},
+          {"stale", pool.counter(Counter::kClosedStale)},
+          {"error", pool.counter(Counter::kClosedError)},
+          {"invalid", pool.counter(Counter::kClosedInvalid)},
+          {"invalidated", pool.counter(Counter::kClosedInvalidated)},
+          {"reset_failed", pool.counter(Counter::kClosedResetFailed)},
+          {"overflow", pool.counter(Counter::kClosedOverflow)},
+          {"pool_closed", pool.counter(Counter::kClosedPoolClosed)},
+          {"interrupted", pool.counter(Counter::kClosedInterrupted)},
+          {"quota_reclaim", pool.counter(Counter::kClosedQuotaReclaim)},
+          {"fork", pool.counter(Counter::kClosedFork)},
+          {"cancelled", pool.counter(Counter::kClosedCancelled)},
+          {"detached", pool.counter(Counter::kClosedDetached)}};
+}
+
 Json counters_json(const shm::PoolSnapshot& pool) {
   using shm::Counter;
   return {{"acquires", pool.acquires},
@@ -33,11 +52,14 @@ Json counters_json(const shm::PoolSnapshot& pool) {
           {"wait_ms", to_ms(pool.counter(Counter::kWaitNs))},
           {"timeouts", pool.counter(Counter::kTimeouts)},
           {"too_many_waiters", pool.counter(Counter::kTooManyWaiters)},
+          {"refused", pool.counter(Counter::kRefused)},
+          {"cancelled", pool.counter(Counter::kCancelled)},
           {"connects", pool.counter(Counter::kConnects)},
           {"connect_failures", pool.counter(Counter::kConnectFailures)},
           {"breaker_openings", pool.counter(Counter::kBreakerOpenings)},
           {"connect_ms", to_ms(pool.counter(Counter::kConnectNs))},
           {"closes", pool.counter(Counter::kCloses)},
+          {"closed", closed_json(pool)},
           {"handed_on", pool.counter(Counter::kHandedOn)},
           {"handed_live", pool.counter(Counter::kHandedLive)},
           {"handover_failures", pool.counter(Counter::kHandoverFailures)},
@@ -80,6 +102,9 @@ Json pool_json(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool) {
           {"last_connect_error", pool.connect_failures == 0 && pool.breaker_failures == 0
                                      ? Json(nullptr)
                                      : Json(pool.connect_error)},
+          {"paused", pool.paused},
+          {"generation", pool.generation},
+          {"older_connections", pool.older_than(pool.generation)},
           {"pool_size", pool.keep},
           {"checked_out", figures.used},
           {"available", figures.available},

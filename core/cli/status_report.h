@@ -18,6 +18,10 @@ inline constexpr std::uint64_t kQuietAfterNs = 5'000'000'000;
 [[nodiscard]] nlohmann::ordered_json status_json(const shm::Snapshot& snapshot,
                                                  std::uint64_t now_unix_ns);
 
+/// The first lines: which segment, how large, since when, how many workers, whether it is in
+/// service.
+[[nodiscard]] std::string segment_head(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns);
+
 /// Whether its keeper has not looked for kQuietAfterNs, though its process is there.
 [[nodiscard]] bool is_quiet(const shm::WorkerSnapshot& worker);
 /// "ok", "quiet for 6.0 s: stopped?", "DEAD, not settled yet".

@@ -19,21 +19,6 @@ void add_section(std::string& out, const std::string& heading, const Table& tabl
   out += "\n" + (heading.empty() ? "" : heading + "\n") + table.text();
 }
 
-std::string head(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns) {
-  std::string out = "segment " + printable(snapshot.path) + "\n" + utc_text(now_unix_ns) + ", " +
-                    number(snapshot.workers.size()) +
-                    (snapshot.workers.size() == 1 ? " worker, " : " workers, ") +
-                    bytes_text(snapshot.bytes) + ", made " + utc_text(snapshot.created_unix_ns) +
-                    "\n";
-  if (!snapshot.poison_reason.empty()) {
-    out +=
-        "\nOUT OF SERVICE: " + printable(snapshot.poison_reason) +
-        "\nLeases go on, nothing new is opened. Stop every worker that uses the segment; the next\n"
-        "one to start makes a new one.\n";
-  }
-  return out;
-}
-
 Table quota_table(const shm::Snapshot& snapshot) {
   Table table({{"QUOTA", kText}, {"LIMIT"}, {"HELD"}, {"FREE"}});
   for (const shm::QuotaSnapshot& quota : snapshot.quotas) {
@@ -73,7 +58,21 @@ std::string operator_line(const std::string& what, std::uint32_t limit, std::uin
          " configured\n";
 }
 
-std::string failure_lines(const shm::Snapshot& snapshot) {
+// What was decided for a pool, while it makes a difference.
+std::string decision_lines(const shm::PoolSnapshot& pool) {
+  const std::string about = "! pool " + printable(pool.name) + ": ";
+  std::string out;
+  if (pool.paused) {
+    out += about + "paused: nothing is lent until weir resume " + printable(pool.name) + "\n";
+  }
+  if (const std::uint32_t older = pool.older_than(pool.generation); older > 0) {
+    out += about + number(older) + (older == 1 ? " connection" : " connections") +
+           " from before a drain or clear: not lent again, closed once back\n";
+  }
+  return out;
+}
+
+std::string remark_lines(const shm::Snapshot& snapshot) {
   std::string out;
   for (const shm::QuotaSnapshot& quota : snapshot.quotas) {
     out += operator_line("quota " + printable(quota.name), quota.limit, quota.configured);
@@ -81,6 +80,7 @@ std::string failure_lines(const shm::Snapshot& snapshot) {
   for (const shm::PoolSnapshot& pool : snapshot.pools) {
     out += operator_line("pool " + printable(pool.name), pool.max, pool.configured_max);
   }
+  for (const shm::PoolSnapshot& pool : snapshot.pools) out += decision_lines(pool);
   for (const shm::PoolSnapshot& pool : snapshot.pools) {
     if (!cannot_connect(pool)) continue;
     out += "! pool " + printable(pool.name) + ": " + outage_text(snapshot, pool) + "\n";
@@ -175,13 +175,13 @@ Table linger_table(const shm::Snapshot& snapshot) {
 }  // namespace
 
 std::string status_text(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns) {
-  std::string out = head(snapshot, now_unix_ns);
+  std::string out = segment_head(snapshot, now_unix_ns);
   if (snapshot.pools.empty()) {
     out += "\nNo pool has been declared yet: no worker has opened one.\n";
   }
   add_section(out, "", quota_table(snapshot));
   add_section(out, "", place_table(snapshot));
-  out += failure_lines(snapshot);
+  out += remark_lines(snapshot);
   add_section(out, "", counter_table(snapshot));
   add_section(out, "", worker_table(snapshot));
   add_section(out, "In line, oldest first: " + number(snapshot.waiters.size()),
@@ -191,6 +191,21 @@ std::string status_text(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns
   }
   add_section(out, "Lingering: the worker died, the server may not have let go yet",
               linger_table(snapshot));
+  return out;
+}
+
+std::string segment_head(const shm::Snapshot& snapshot, std::uint64_t now_unix_ns) {
+  std::string out = "segment " + printable(snapshot.path) + "\n" + utc_text(now_unix_ns) + ", " +
+                    number(snapshot.workers.size()) +
+                    (snapshot.workers.size() == 1 ? " worker, " : " workers, ") +
+                    bytes_text(snapshot.bytes) + ", made " + utc_text(snapshot.created_unix_ns) +
+                    "\n";
+  if (!snapshot.poison_reason.empty()) {
+    out +=
+        "\nOUT OF SERVICE: " + printable(snapshot.poison_reason) +
+        "\nLeases go on, nothing new is opened. Stop every worker that uses the segment; the next\n"
+        "one to start makes a new one.\n";
+  }
   return out;
 }
 

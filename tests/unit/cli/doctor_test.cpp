@@ -103,6 +103,13 @@ TEST(TheDoctor, FindsASegmentThatIsOutOfService) {
               ElementsAre(finding(Severity::kCritical, "a place reads state 14")));
 }
 
+TEST(TheDoctor, FindsPoolsThatAreLeftPaused) {
+  shm::Snapshot snapshot;
+  snapshot.pools.emplace_back();
+  snapshot.pools[0].paused = true;
+  EXPECT_THAT(check_segment(snapshot, {}), ElementsAre(finding(Severity::kWarning, "paused")));
+}
+
 TEST(TheDoctor, FindsPoolsThatCannotConnectAndWhatLingersLong) {
   shm::Snapshot snapshot;
   shm::PoolSnapshot pool;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "shm/control.h"
 #include "shm/excess.h"
 #include "shm/file_locks.h"
 #include "shm/in_force.h"
@@ -389,6 +390,76 @@ TEST_F(Resizing, OpensOnlyWhatIsThere) {
   world_.segment().poison("a test");
   options.name = "default";
   EXPECT_EQ(Segment::open_existing(options).status().code(), Code::kShmCorrupt);
+}
+
+/// Pools "main" and "jobs", and somebody who decides.
+class Deciding : public ::testing::Test {
+ protected:
+  PoolRef pool(const char* name) const {
+    PoolDeclaration declaration;
+    declaration.name = name;
+    declaration.driver = "fake";
+    declaration.max = 4;
+    return world_.pool(me_->id(), declaration);
+  }
+  Decided decided(Decision decision) {
+    const Result<Decided> outcome = decide(world_.segment(), "main", decision);
+    EXPECT_TRUE(outcome.ok()) << outcome.status().to_string();
+    return outcome.ok() ? outcome.value() : Decided{};
+  }
+
+  ShmWorld world_;
+  std::unique_ptr<Membership> me_ = world_.join();
+  PoolRef main_ = pool("main"), jobs_ = pool("jobs");
+};
+
+TEST_F(Deciding, SaysWhatChangedAndWhatWasSoAlready) {
+  EXPECT_TRUE(decided(Decision::kPause).changed);
+  EXPECT_FALSE(decided(Decision::kPause).changed);
+  EXPECT_TRUE(decided(Decision::kPause).is_paused);
+  EXPECT_TRUE(decided(Decision::kResume).changed);
+  const Decided again = decided(Decision::kResume);
+  EXPECT_FALSE(again.changed);
+  EXPECT_FALSE(again.is_paused);
+  EXPECT_EQ(again.pool, "main");
+  EXPECT_EQ(again.generation, 0u);
+}
+
+TEST_F(Deciding, DrainsAgainAndAgainAndClearsWhatIsNotPaused) {
+  EXPECT_EQ(decided(Decision::kDrain).generation, 1u);
+  EXPECT_TRUE(decided(Decision::kDrain).changed);
+  const Decided cleared = decided(Decision::kClear);
+  EXPECT_EQ(cleared.generation, 3u);
+  EXPECT_TRUE(cleared.is_paused);
+  EXPECT_EQ(main_.row().cut_below.load(), 0u);
+  EXPECT_FALSE(decided(Decision::kClearAndInterrupt).changed);
+  EXPECT_EQ(main_.row().cut_below.load(), 0u);
+  decided(Decision::kResume);
+  EXPECT_EQ(decided(Decision::kClearAndInterrupt).generation, 4u);
+  EXPECT_EQ(main_.row().cut_below.load(), 4u);
+}
+
+TEST_F(Deciding, IsForOnePoolAlone) {
+  decided(Decision::kClear);
+  EXPECT_EQ(demand_of(jobs_.row()).raw(), DemandWord::quiet(0));
+}
+
+TEST_F(Deciding, NamesThePoolsThereAreWhereOneIsNot) {
+  const Status status = decide(world_.segment(), "mian", Decision::kPause).status();
+  EXPECT_EQ(status.code(), Code::kNotFound);
+  EXPECT_THAT(status.message(), AllOf(HasSubstr("\"mian\""), HasSubstr("pools: main, jobs")));
+}
+
+TEST_F(Deciding, ChangesNothingInASegmentOutOfService) {
+  world_.segment().poison("a test");
+  const Status status = decide(world_.segment(), "main", Decision::kPause).status();
+  EXPECT_EQ(status.code(), Code::kShmCorrupt);
+  EXPECT_FALSE(demand_of(main_.row()).is_paused());
+}
+
+TEST_F(Deciding, NeedsNoWorker) {
+  me_.reset();
+  EXPECT_TRUE(decided(Decision::kPause).changed);
 }
 
 }  // namespace

@@ -48,6 +48,15 @@ TEST_F(Control, BeginsAGenerationByDrainingWithoutPausing) {
   EXPECT_EQ(word().raw(), DemandWord::quiet(2));
 }
 
+TEST_F(Control, KnowsWhichGenerationCameBeforeAlsoWhereTheyStartAnew) {
+  constexpr std::uint32_t kLast = (1u << DemandWord::kGenerationBits) - 1;
+  EXPECT_TRUE(DemandWord::is_before(0, 1));
+  EXPECT_FALSE(DemandWord::is_before(1, 1));
+  EXPECT_FALSE(DemandWord::is_before(2, 1));
+  EXPECT_TRUE(DemandWord::is_before(kLast, 0));
+  EXPECT_FALSE(DemandWord::is_before(0, kLast));
+}
+
 TEST_F(Control, ClearsOnlyWhatIsNotPaused) {
   EXPECT_TRUE(clear(pool_, false));
   EXPECT_TRUE(word().is_paused());

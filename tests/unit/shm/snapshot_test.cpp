@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "shm/admin.h"
 #include "shm/reaper.h"
 #include "shm/rooms.h"
 #include "shm/stats.h"
@@ -222,6 +223,28 @@ TEST_F(Snapshots, LeaveOutImpossibleValuesAndFollowNone) {
   row.capacity.store(UINT32_MAX);
   snapshot = look();
   EXPECT_TRUE(snapshot.pool("main")->places.empty());
+}
+
+TEST_F(Snapshots, CountConnectionsOfOlderGenerationsAndNoEmptyPlace) {
+  const auto begun_in = [&](std::uint32_t generation, PlaceState state) {
+    const Room room = room_in(*me_, state);
+    pool_.info(room.place).generation.store(generation);
+    return room;
+  };
+  begun_in(0, PlaceState::kUsed);
+  begun_in(1, PlaceState::kIdle);
+  begun_in(2, PlaceState::kClosing);
+  const Room left = begun_in(0, PlaceState::kOpening);
+  ASSERT_TRUE(decide(world_.segment(), "main", Decision::kDrain).ok());
+  ASSERT_TRUE(decide(world_.segment(), "main", Decision::kDrain).ok());
+  EXPECT_EQ(look().pool("main")->generation, 2u);
+  EXPECT_EQ(look().pool("main")->older_than(2), 3u);
+  leave_room(pool_, me_->id(), left.place, left.word);
+  EXPECT_EQ(look().pool("main")->older_than(2), 2u) << "its place is empty";
+  EXPECT_EQ(look().pool("main")->older_than(1), 1u) << "of what an earlier drain meant";
+  test::die(me_);
+  reap(world_.segment(), other_->id());
+  EXPECT_EQ(look().pool("main")->older_than(2), 2u) << "the server may still have them";
 }
 
 }  // namespace
