@@ -22,6 +22,7 @@ TEST_P(DriverSuite, MovesASessionThereAndBack) {
     EXPECT_EQ(subject().client_name_of(session), "conformance");
     EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
     EXPECT_TRUE(subject().query(connection.native()));
+    settle(connection);
     run(connection, WEIR_OP_PING);
     EXPECT_EQ(subject().count_sessions(), 1);
   }
@@ -61,6 +62,7 @@ TEST_P(DriverSuite, GoesOnAsBeforeAfterAnExportThatNobodyUsed) {
     exported(connection);
     EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
     EXPECT_TRUE(subject().query(connection.native()));
+    settle(connection);
     run(connection, WEIR_OP_PING);
   }
   exported(connection);
@@ -118,6 +120,7 @@ TEST_P(DriverSuite, BelievesNoDamagedDescription) {
   }
   // All of this has cost nothing: the session goes on here, and could go on there.
   EXPECT_TRUE(subject().query(connection.native()));
+  settle(connection);
   exported(connection);
   connection.abandon();
   auto arrived = Connection::import_session(dsn, options_of(WEIR_RESET_TRACKED), copy, blob);

@@ -124,6 +124,7 @@ TEST_P(DriverSuite, LeavesTheParentsSessionAloneWhenAChildOnlyClosesItsDescripto
   Connection connection = connect();
   EXPECT_TRUE(in_child([&] { close(connection.fd()); }));
   EXPECT_TRUE(subject().query(connection.native()));
+  settle(connection);
   EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
 }
 
