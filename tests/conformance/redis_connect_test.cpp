@@ -8,6 +8,11 @@
 
 namespace weir::test {
 
+INSTANTIATE_TEST_SUITE_P(Redis, DriverSuite, testing::Values(&RedisUnderTest::make));
+INSTANTIATE_TEST_SUITE_P(RedisByTcp, DriverSuite, testing::Values(&RedisUnderTest::make_by_tcp));
+INSTANTIATE_TEST_SUITE_P(RedisWithoutReset, DriverSuite,
+                         testing::Values(&RedisUnderTest::make_without_reset));
+
 class RedisConnect : public RedisSuite {
  protected:
   /// A DSN of our server as that user, or as the default one.

@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <sstream>
 
-#include "conformance/suite.h"
-
 namespace weir::test {
 namespace {
 
@@ -197,10 +195,5 @@ bool RedisUnderTest::sleep_long(void* native) {
   const std::string answer = redis_answer(native, "BLPOP nothing 60");
   return !answer.starts_with("error") && !answer.starts_with("lost");
 }
-
-INSTANTIATE_TEST_SUITE_P(Redis, DriverSuite, testing::Values(&RedisUnderTest::make));
-INSTANTIATE_TEST_SUITE_P(RedisByTcp, DriverSuite, testing::Values(&RedisUnderTest::make_by_tcp));
-INSTANTIATE_TEST_SUITE_P(RedisWithoutReset, DriverSuite,
-                         testing::Values(&RedisUnderTest::make_without_reset));
 
 }  // namespace weir::test
