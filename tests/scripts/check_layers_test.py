@@ -71,6 +71,10 @@ class CheckLayers(unittest.TestCase):
         self.refuses("plugins/postgres/errors.cpp", '"weir/weir.h"')
         self.allows("plugins/postgres/errors.cpp", '"weir/driver.h"')
         self.allows("plugins/postgres/errors.cpp", "<libpq-fe.h>")
+        self.refuses("plugins/redis/dsn.cpp", '"base/status.h"')
+        self.refuses("plugins/redis/dsn.cpp", '"plugins/postgres/dsn.h"')
+        self.refuses("plugins/redis/dsn.cpp", "<libpq-fe.h>")
+        self.allows("plugins/redis/dsn.cpp", "<hiredis/hiredis.h>")
 
     def test_foreign_libraries_stay_in_their_room(self):
         self.refuses("core/pool/pool.cpp", "<dlfcn.h>")
