@@ -105,11 +105,12 @@ std::uint64_t fnv1a(std::uint64_t hash, std::string_view bytes) {
 }
 constexpr std::uint64_t kFnvStart = 0xcbf29ce484222325;  // both: FNV-1a, 64 bits (fnvhash)
 
-/// A socket's path, written in one way.
-std::string normalised(const std::string& path) {
+/// A socket's path, written in one way, whether the socket is there yet or not.
+std::string normalised(const std::string& text) {
+  const auto path = std::filesystem::path(text).lexically_normal();
   std::error_code ignored;
-  const auto real = std::filesystem::canonical(path, ignored);
-  return real.empty() ? std::filesystem::path(path).lexically_normal().string() : real.string();
+  const auto folder = std::filesystem::canonical(path.parent_path(), ignored);
+  return folder.empty() ? path.string() : (folder / path.filename()).string();
 }
 
 }  // namespace

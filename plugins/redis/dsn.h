@@ -34,7 +34,8 @@ class Dsn {
 
   /// For people: the same URL, normalised, without a password.
   [[nodiscard]] const std::string& display() const { return display_; }
-  /// Equal for equal servers: "redis:" and host:port or the socket's path, links resolved.
+  /// Equal for equal servers: "redis:" and host:port or the socket's path, its folder's links
+  /// resolved.
   [[nodiscard]] const std::string& server_identity() const { return identity_; }
   /// Of everything but the password.
   [[nodiscard]] std::uint64_t fingerprint() const { return fingerprint_; }

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "plugins/redis/dsn.h"
 #include "plugins/redis/failure.h"
@@ -13,6 +15,7 @@
 #include "plugins/redis/session_blob.h"
 #include "plugins/redis/talks.h"
 #include "plugins/redis/token.h"
+#include "support/temp_folder.h"
 
 namespace weir::redis {
 namespace {
@@ -77,6 +80,18 @@ TEST(RedisDsn, ReadsUnixSockets) {
   EXPECT_EQ(dsn.db(), 2);
   EXPECT_EQ(dsn.server_identity(), "redis:/run/redis.sock");
   EXPECT_EQ(parsed(dsn.display()).fingerprint(), dsn.fingerprint());
+}
+
+TEST(RedisDsn, NamesASocketTheSameBeforeItIsThere) {
+  const test::TempFolder folder("weir-redis-dsn-");
+  const auto real = folder.path() / "real";
+  std::filesystem::create_directory(real);
+  std::filesystem::create_directory_symlink(real, folder.path() / "link");
+  const std::string text = "unix://" + (folder.path() / "link" / "redis.sock").string();
+  const std::string before = parsed(text).server_identity();
+  EXPECT_EQ(before, "redis:" + (std::filesystem::canonical(real) / "redis.sock").string());
+  std::ofstream(real / "redis.sock") << "there";
+  EXPECT_EQ(parsed(text).server_identity(), before);
 }
 
 TEST(RedisDsn, TellsAnEmptyPasswordFromNone) {
