@@ -25,7 +25,9 @@ std::int32_t report(const Failure& failure, weir_error_t* error) noexcept {
   // A shorter error of an older host ends inside the message, which still has to end with a zero.
   const std::size_t bytes = std::min<std::size_t>(error->struct_size, sizeof filled);
   constexpr std::size_t kMessageAt = offsetof(weir_error_t, message);
-  if (bytes > kMessageAt) copy_cut(filled.message, bytes - kMessageAt, failure.message);
+  if (bytes > kMessageAt) {
+    copy_cut(filled.message, std::min(bytes - kMessageAt, sizeof filled.message), failure.message);
+  }
   std::memcpy(error, &filled, bytes);
   return failure.code;
 }

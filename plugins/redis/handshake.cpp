@@ -1,6 +1,7 @@
 #include "handshake.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "marker.h"
@@ -9,10 +10,18 @@ namespace weir::redis {
 namespace {
 
 std::int32_t code_for(std::string_view error) {
+  constexpr auto kNotUs =
+      std::to_array<std::string_view>({"WRONGPASS", "NOAUTH", "NOPERM", "DENIED"});
+  constexpr auto kNotReady = std::to_array<std::string_view>(
+      {"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "OOM", "MISCONF"});
   const std::string word = first_word(error);
-  if (word == "WRONGPASS" || word == "NOAUTH" || word == "NOPERM") return WEIR_AUTH_FAILED;
+  const auto is_in = [&](const auto& words) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  if (is_in(kNotUs)) return WEIR_AUTH_FAILED;
   if (error.find("max number of clients") != std::string_view::npos) return WEIR_SERVER_FULL;
-  return WEIR_CONNECT_FAILED;  // LOADING, BUSY, MASTERDOWN, DENIED (protected mode), ...
+  if (error.empty() || is_in(kNotReady)) return WEIR_CONNECT_FAILED;
+  return WEIR_DATABASE_ERROR;  // it is there, and said no
 }
 
 }  // namespace
@@ -76,9 +85,12 @@ bool Handshake::judge(Ask ask, const redisReply& reply, Failure* failure) {
       return has_reset_ || is_unavailable(reply) || refuse("RESET");
     case Ask::kAuth:
       if (is_status(reply, "OK")) return true;
+      if (const std::int32_t code = code_for(text_of(reply));
+          code == WEIR_SERVER_FULL || code == WEIR_CONNECT_FAILED) {
+        return refuse("AUTH");
+      }
       // Whatever else it says may quote what it was given.
-      fail(failure,
-           code_for(text_of(reply)) == WEIR_SERVER_FULL ? WEIR_SERVER_FULL : WEIR_AUTH_FAILED,
+      fail(failure, WEIR_AUTH_FAILED,
            "connect to " + dsn_.where() + ": the server refused user \"" +
                (dsn_.user().empty() ? "default" : dsn_.user()) + "\" or the password (" +
                first_word(text_of(reply)) + ")");

@@ -90,9 +90,19 @@ TEST_P(RedisConnect, SaysThatNoPasswordIsWanted) {
 
 TEST_P(RedisConnect, SaysThatThereIsNoSuchDatabase) {
   const Status status = refusal(dsn_as("", "?db=999"));
-  EXPECT_EQ(status.code(), Code::kConnectFailed);
+  EXPECT_EQ(status.code(), Code::kDatabaseError);  // it is there, and said no
   EXPECT_EQ(status.native_text(), "ERR");
   EXPECT_NE(status.message().find("SELECT 999"), std::string::npos) << status.to_string();
+}
+
+TEST_P(RedisConnect, SaysThatTheServerIsBusyWithAScript) {
+  server().ask({"CONFIG", "SET", "busy-reply-threshold", "1"});
+  Connection connection = connect();
+  send_only(connection, "EVAL local\ti=1\twhile(i>0)do\ti=2\tend 0");
+  const Status status = refusal(subject().dsn());
+  EXPECT_EQ(status.code(), Code::kConnectFailed) << status.to_string();
+  EXPECT_EQ(status.native_text(), "BUSY");
+  EXPECT_EQ(server().ask({"SCRIPT", "KILL"}), "OK");
 }
 
 TEST_P(RedisConnect, SaysWhatAUserMayNotDo) {
