@@ -310,7 +310,7 @@ class RedisClusterReset : public RedisSuite {
  public:
   static std::unique_ptr<DriverUnderTest> make_cluster() {
     RedisSettings settings = RedisUnderTest::default_settings();
-    settings.extra = {"cluster-enabled yes"};
+    settings.cluster = true;
     return std::make_unique<RedisUnderTest>(std::move(settings));
   }
 };

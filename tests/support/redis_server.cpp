@@ -17,6 +17,7 @@
 #include <optional>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 
 #include "support/server_process.h"
@@ -86,6 +87,18 @@ class RedisServer::Asker {
   }
 
   [[nodiscard]] bool is_alive() const { return context_ != nullptr && context_->err == 0; }
+  /// A server that is about to end takes connections, too. Past hiredis, whose write to one that
+  /// has ended would raise SIGPIPE.
+  [[nodiscard]] bool is_served() const {
+    constexpr std::string_view kPing = "PING\r\n", kPong = "+PONG\r\n";
+    if (!is_alive() || send(context_->fd, kPing.data(), kPing.size(), MSG_NOSIGNAL) < 0) {
+      return false;
+    }
+    std::array<char, kPong.size()> answer{};
+    const ssize_t n = recv(context_->fd, answer.data(), answer.size(), MSG_WAITALL);
+    return n == static_cast<ssize_t>(answer.size()) &&
+           std::string_view(answer.data(), answer.size()) == kPong;
+  }
 
   std::string ask(const std::vector<std::string>& words) {
     std::vector<const char*> texts;
@@ -136,6 +149,8 @@ void RedisServer::write_configuration() const {
        << "\nunixsocketperm 700\ndir " << folder_.path().string()
        << "\nsave \"\"\nappendonly no\ndaemonize no\nloglevel notice\nlogfile \"\"\nmaxclients "
        << settings_.max_clients << "\n";
+  // Its bus would be 10000 above its port, where there may be no port any more.
+  if (settings_.cluster) conf << "cluster-enabled yes\ncluster-port " << free_tcp_port() << "\n";
   for (const std::string& user : settings_.users) conf << "user " << user << "\n";
   for (const std::string& line : settings_.extra) conf << line << "\n";
 }
@@ -149,7 +164,7 @@ void RedisServer::start() {
   const auto give_up = steady_clock::now() + kPatience;
   for (;;) {
     asker_ = std::make_unique<Asker>(socket_path());
-    if (asker_->is_alive()) return;
+    if (asker_->is_served()) return;
     int status = 0;
     if (waitpid(pid_, &status, WNOHANG) == pid_) {
       pid_ = -1;

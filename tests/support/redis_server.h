@@ -21,6 +21,8 @@ struct RedisSettings {
   int max_clients = 200;
   /// Listen on 127.0.0.1 too, at tcp_port().
   bool tcp = false;
+  /// As a cluster's only member.
+  bool cluster = false;
   /// Users beside "default", who may do everything without a password: "app on >secret ~* &* +@all"
   /// (redis.io, "ACL").
   std::vector<std::string> users = {};
