@@ -62,6 +62,10 @@ class DriverUnderTest {
   [[nodiscard]] virtual std::string name() const = 0;       // of the plugin: "postgres"
   [[nodiscard]] virtual std::string directory() const = 0;  // that it is loaded from
 
+  // What it can know, where not all drivers can.
+  /// Whether it sees what a lease says. If not, whatever a lease said makes a session dirty.
+  [[nodiscard]] virtual bool sees_statements() const { return true; }
+
   // DSNs. secret() stands in each of them, and may stand in nothing that anybody is told.
   [[nodiscard]] virtual std::string dsn() const = 0;
   [[nodiscard]] virtual std::string secret() const = 0;
@@ -80,6 +84,8 @@ class DriverUnderTest {
   virtual int count_sessions() = 0;
   virtual bool is_busy(std::int64_t session) = 0;  // runs a statement right now
   virtual std::string client_name_of(std::int64_t session) = 0;
+  /// How the server shows a client that is called `name`, where it does not take every character.
+  [[nodiscard]] virtual std::string shown_name(const std::string& name) const { return name; }
   virtual void terminate(std::int64_t session) = 0;  // ends it from the server's side
   virtual void freeze() = 0;                         // nobody answers any more, until thaw()
   virtual void thaw() = 0;

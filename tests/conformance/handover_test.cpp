@@ -23,6 +23,7 @@ TEST_P(DriverSuite, MovesASessionThereAndBack) {
     EXPECT_EQ(subject().client_name_of(session), "conformance");
     EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
     EXPECT_TRUE(works(connection));
+    settle(connection);
     run(connection, WEIR_OP_PING);
     expect_sessions(1);
   }
@@ -64,6 +65,7 @@ TEST_P(DriverSuite, GoesOnAsBeforeAfterAnExportThatNobodyUsed) {
     exported(connection);
     EXPECT_EQ(connection.condition(WEIR_LOOK_AT_SOCKET), 0U);
     EXPECT_TRUE(works(connection));
+    settle(connection);
     run(connection, WEIR_OP_PING);
   }
   exported(connection);
@@ -123,6 +125,7 @@ TEST_P(DriverSuite, BelievesNoDamagedDescription) {
   }
   // All of this has cost nothing: the session goes on here, and could go on there.
   EXPECT_TRUE(works(connection));
+  settle(connection);
   exported(connection);
   connection.abandon();
   auto arrived = Connection::import_session(dsn, options_of(WEIR_RESET_TRACKED), copy, blob);

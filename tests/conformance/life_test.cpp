@@ -87,10 +87,24 @@ TEST_P(DriverSuite, ResetsStateLeftInsideAnOpenTransaction) {
   EXPECT_FALSE(subject().has_state(connection.native()));
 }
 
-TEST_P(DriverSuite, HasNothingToResetAfterPlainQueries) {
+TEST_P(DriverSuite, HasNothingToResetAfterALeaseThatSaidNothing) {
+  for (const weir_reset_mode mode : {WEIR_RESET_TRACKED, WEIR_RESET_TRANSACTION}) {
+    Connection connection = connect(mode);
+    run(connection, WEIR_OP_PING);
+    ASSERT_TRUE(heard(connection.start(WEIR_OP_RESET, nullptr, soon())).ok());
+    Status failure;
+    EXPECT_EQ(connection.step(&failure), driver::Step::kDone) << mode;  // nobody was asked
+  }
+}
+
+TEST_P(DriverSuite, HasNothingToResetAfterPlainQueriesIfItSeesThatTheyWere) {
   WEIR_NEEDS(Means::kQuery);
   Connection connection = connect();
   ASSERT_TRUE(subject().query(connection.native()));
+  if (!subject().sees_statements()) {
+    EXPECT_NE(connection.condition(WEIR_LOOK_LOCAL) & WEIR_COND_DIRTY, 0U);
+    run(connection, WEIR_OP_RESET);
+  }
   EXPECT_EQ(connection.condition(WEIR_LOOK_LOCAL), 0U);
   ASSERT_TRUE(heard(connection.start(WEIR_OP_RESET, nullptr, soon())).ok());
   Status failure;

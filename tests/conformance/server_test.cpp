@@ -46,8 +46,9 @@ TEST_P(DriverSuite, DescribesEachSession) {
   std::vector<weir_session_t> found;
   weir_sessions_t request{sizeof request, &keep, &found};
   if (!is_answered(asking, WEIR_OP_SESSIONS, &request)) return;
-  const auto described = std::find_if(found.begin(), found.end(), [](const weir_session_t& s) {
-    return std::string(s.client_name) == "idle one";
+  const std::string name = subject().shown_name("idle one");
+  const auto described = std::find_if(found.begin(), found.end(), [&](const weir_session_t& s) {
+    return std::string(s.client_name) == name;
   });
   ASSERT_NE(described, found.end());
   EXPECT_EQ(described->server_pid, subject().session_of(idle.native()));

@@ -161,6 +161,11 @@ void DriverSuite::run(Connection& connection, weir_op op, void* argument) {
   EXPECT_TRUE(status.ok()) << "operation " << op << ": " << status.to_string();
 }
 
+void DriverSuite::settle(Connection& connection) {
+  if (!subject().sees_statements()) run(connection, WEIR_OP_RESET);
+  EXPECT_EQ(connection.condition(WEIR_LOOK_LOCAL), 0U);
+}
+
 Status DriverSuite::execute(Connection& connection, const std::string& statement,
                             Deadline deadline) {
   weir_execute_t argument{sizeof argument, statement.c_str()};

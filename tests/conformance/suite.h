@@ -92,6 +92,9 @@ class DriverSuite : public testing::TestWithParam<MakeDriverUnderTest> {
 
   /// Runs `op`; the test fails unless it works.
   void run(Connection& connection, weir_op op, void* argument = nullptr);
+  /// After plain queries: the session is clean, or is made so if the driver cannot see what they
+  /// were.
+  void settle(Connection& connection);
   Status execute(Connection& connection, const std::string& statement, Deadline deadline = soon());
 
  private:

@@ -75,6 +75,10 @@ class CheckLayers(unittest.TestCase):
         self.allows("plugins/sqlite/session.h", "<sqlite3.h>")
         self.refuses("plugins/sqlite/session.h", "<libpq-fe.h>")
         self.refuses("core/include/weir/driver.h", '"weir/conformance.h"')
+        self.refuses("plugins/redis/dsn.cpp", '"base/status.h"')
+        self.refuses("plugins/redis/dsn.cpp", '"plugins/postgres/dsn.h"')
+        self.refuses("plugins/redis/dsn.cpp", "<libpq-fe.h>")
+        self.allows("plugins/redis/dsn.cpp", "<hiredis/hiredis.h>")
 
     def test_foreign_libraries_stay_in_their_room(self):
         self.refuses("core/pool/pool.cpp", "<dlfcn.h>")

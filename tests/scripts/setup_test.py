@@ -101,6 +101,15 @@ class Setup(unittest.TestCase):
         self.assertLess(calls.index(f"install -m 755 /dev/stdin {switch}"), install)
         self.assertGreater(calls.index(f"rm -f {switch}"), install)
 
+    def test_a_new_redis_starts_no_service(self):
+        switch = "/usr/sbin/policy-rc.d"
+        if os.path.exists(switch):
+            self.skipTest("this machine starts no services anyway")
+        _, _, calls = setup(missing="cmake redis-server")
+        install = next(i for i, call in enumerate(calls) if call.startswith("apt-get -q -y install"))
+        self.assertLess(calls.index(f"install -m 755 /dev/stdin {switch}"), install)
+        self.assertGreater(calls.index(f"rm -f {switch}"), install)
+
     def test_refuses_an_argument_it_does_not_know(self):
         status, output, calls = setup("--chekc")
         self.assertEqual((status, calls), (2, []))

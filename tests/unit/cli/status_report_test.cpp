@@ -235,44 +235,46 @@ TEST(StatusJson, ShowsTheBreaker) {
   EXPECT_EQ(pool["breaker_retry_ms"], 7);
   EXPECT_EQ(pool["last_connect_error"], "refused");
   EXPECT_EQ(pool["counters"]["breaker_openings"], 3);
-  TEST(StatusText, SaysThatAPoolIsPausedAndWhatIsFromBefore) {
-    shm::Snapshot snapshot = busy_snapshot();
-    EXPECT_THAT(status_text(snapshot, kNow), Not(HasSubstr("! pool")));
-    snapshot.pools[0].paused = true;
-    snapshot.pools[0].generation = 1;
-    const std::string text = status_text(snapshot, kNow);
-    EXPECT_THAT(text, HasSubstr("! pool main: paused: nothing is lent until weir resume main\n"));
-    EXPECT_THAT(text, HasSubstr("! pool main: 1 connection from before a drain or clear"));
-    const auto pool = status_json(snapshot, kNow)["pools"][0];
-    EXPECT_EQ(pool["paused"], true);
-    EXPECT_EQ(pool["generation"], 1);
-    EXPECT_EQ(pool["older_connections"], 1);
-  }
+}
 
-  TEST(StatusJson, SaysWhyConnectionsWereClosed) {
-    shm::Snapshot snapshot = busy_snapshot();
-    set(snapshot.pools[0], Counter::kCloses, 3);
-    set(snapshot.pools[0], Counter::kClosedIdle, 1);
-    set(snapshot.pools[0], Counter::kClosedStale, 2);
-    const auto counters = status_json(snapshot, kNow)["pools"][0]["counters"];
-    EXPECT_EQ(counters["closed"]["idle"], 1);
-    EXPECT_EQ(counters["closed"]["stale"], 2);
-    EXPECT_EQ(counters["closed"].size(), 14u);
-  }
+TEST(StatusText, SaysThatAPoolIsPausedAndWhatIsFromBefore) {
+  shm::Snapshot snapshot = busy_snapshot();
+  EXPECT_THAT(status_text(snapshot, kNow), Not(HasSubstr("! pool")));
+  snapshot.pools[0].paused = true;
+  snapshot.pools[0].generation = 1;
+  const std::string text = status_text(snapshot, kNow);
+  EXPECT_THAT(text, HasSubstr("! pool main: paused: nothing is lent until weir resume main\n"));
+  EXPECT_THAT(text, HasSubstr("! pool main: 1 connection from before a drain or clear"));
+  const auto pool = status_json(snapshot, kNow)["pools"][0];
+  EXPECT_EQ(pool["paused"], true);
+  EXPECT_EQ(pool["generation"], 1);
+  EXPECT_EQ(pool["older_connections"], 1);
+}
 
-  TEST(StatusText, PutsASegmentOutOfServiceAtTheTop) {
-    shm::Snapshot snapshot = busy_snapshot();
-    EXPECT_THAT(status_text(snapshot, kNow), Not(HasSubstr("OUT OF SERVICE")));
-    snapshot.poison_reason = "a place reads state 14";
-    const std::string text = status_text(snapshot, kNow);
-    EXPECT_LT(text.find("OUT OF SERVICE: a place reads state 14"), text.find("QUOTA"));
-  }
+TEST(StatusJson, SaysWhyConnectionsWereClosed) {
+  shm::Snapshot snapshot = busy_snapshot();
+  set(snapshot.pools[0], Counter::kCloses, 3);
+  set(snapshot.pools[0], Counter::kClosedIdle, 1);
+  set(snapshot.pools[0], Counter::kClosedStale, 2);
+  const auto counters = status_json(snapshot, kNow)["pools"][0]["counters"];
+  EXPECT_EQ(counters["closed"]["idle"], 1);
+  EXPECT_EQ(counters["closed"]["stale"], 2);
+  EXPECT_EQ(counters["closed"].size(), 14u);
+}
 
-  TEST(StatusText, ShowsTheHeadOfALongLine) {
-    shm::Snapshot snapshot = busy_snapshot();
-    snapshot.waiters.resize(1000, snapshot.waiters[0]);
-    EXPECT_THAT(status_text(snapshot, kNow), HasSubstr("... and 980 more\n"));
-  }
+TEST(StatusText, PutsASegmentOutOfServiceAtTheTop) {
+  shm::Snapshot snapshot = busy_snapshot();
+  EXPECT_THAT(status_text(snapshot, kNow), Not(HasSubstr("OUT OF SERVICE")));
+  snapshot.poison_reason = "a place reads state 14";
+  const std::string text = status_text(snapshot, kNow);
+  EXPECT_LT(text.find("OUT OF SERVICE: a place reads state 14"), text.find("QUOTA"));
+}
+
+TEST(StatusText, ShowsTheHeadOfALongLine) {
+  shm::Snapshot snapshot = busy_snapshot();
+  snapshot.waiters.resize(1000, snapshot.waiters[0]);
+  EXPECT_THAT(status_text(snapshot, kNow), HasSubstr("... and 980 more\n"));
+}
 
 }  // namespace
 }  // namespace weir::cli
