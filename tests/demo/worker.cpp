@@ -38,6 +38,7 @@ void work(const WorkerTask& task, Source& source, Board& board) {
     const Request& request = task.trace[i];
     if (request.worker == task.worker && request.arrival_us >= task.from_us) mine.push_back(i);
   }
+  if (source.serve_all(mine, task)) return;
   std::atomic<std::size_t> next{0};
   std::vector<std::jthread> threads;
   for (std::uint32_t t = 0; t < task.threads; ++t) {

@@ -13,7 +13,8 @@
  * bug.
  *  - Whatever talks to the server is an operation: start() names it, step() is called until it says
  *    DONE or ERROR; between steps the host polls the descriptor for what step() asked for. So one
- *    driver serves threads and event loops. One operation at a time per connection.
+ *    driver serves threads and event loops. One operation at a time per connection; but a CLOSE may
+ *    begin at any time, and breaks off what was under way.
  *  - No exceptions, longjmp, exit, signal handlers, stdout, threads or fork inside a driver.
  *  - Growth: members are only appended. A reader checks struct_size, and null, before it uses a
  *    member past the first version (WEIR_HAS_FIELD). The same ABI major loads; another is refused.
