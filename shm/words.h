@@ -39,8 +39,8 @@ constexpr std::uint64_t put(std::uint64_t value, unsigned shift, unsigned width)
 //                                                  reaper, if void: Free
 //   kOpening(w)     w is connecting                w: Used, Idle, Closing, Free, Offered
 //   kIdle(w)        open, nobody uses it, w's      w: Used, Closing
-//   kUsed(w)        lent in w, or being reset or   w: Idle, Closing, Giving
-//                     checked
+//   kUsed(w)        lent in w, or being reset or   w: Idle, Closing, Giving; Opening, once its
+//                     checked                        session has ended and another is to follow
 //   kGiving(s,r)    s is sending it to r           s: Parked, Used
 //                                                  reaper of s: Parked, Lingering
 //   kParked(r)      in r's mailbox, s has let go   r: Used with the letter, Lingering without

@@ -1,7 +1,7 @@
 // Completions: acquires that nobody sleeps for, and that have ended; and the descriptor that says
 // so to an event loop.
 //
-// Threads: any. Fork: a child's is made anew (renew()); its parent's acquires never end in it.
+// Threads: any. Fork: a child's is made anew; its parent's acquires never end in it.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -55,11 +55,14 @@ class Completions {
     std::erase_if(done_, [handle](const Done& done) { return done.handle == handle; });
     quiet_if_empty();
   }
-  /// In a forked child, whose copies of the parent's are not its own.
-  void renew() {
-    const MutexLock lock(mutex_);
+  /// Around a fork, so that a child does not inherit the mutex of a thread that it has not; in the
+  /// child its parent's acquires and descriptor are forgotten.
+  void before_fork() WEIR_ACQUIRE(mutex_) { mutex_.lock(); }
+  void after_fork_in_parent() WEIR_RELEASE(mutex_) { mutex_.unlock(); }
+  void after_fork_in_child() WEIR_RELEASE(mutex_) {
     done_.clear();
     event_ = FileDescriptor();
+    mutex_.unlock();
   }
 
  private:

@@ -211,6 +211,22 @@ Status Pool::wait_ready(Deadline deadline) {
 
 // ---- one connection ---------------------------------------------------------------------------
 
+// Until the server has let go. No fork may come while the socket changes; it may while we wait.
+Status Pool::say_goodbye(Slot& slot, Deadline deadline) {
+  Status status;
+  {
+    const ForkGate::Step no_fork_meanwhile;
+    status = slot.connection.start(WEIR_OP_CLOSE, nullptr, deadline);
+    slot.note_socket();
+  }
+  while (status.ok()) {
+    const Step step = slot.connection.step(&status);
+    if (step == Step::kDone || step == Step::kError) break;
+    slot.connection.wait(step, deadline);
+  }
+  return status;
+}
+
 Status Pool::replace(Loan& loan, const Request& request) {
   const Inside inside(inside_);
   WEIR_TRY(check_out(loan));
@@ -237,14 +253,8 @@ Status Pool::replace(Loan& loan, const Request& request) {
   tell({.kind = EventKind::kConnClosed,
         .connection = number_at(place),
         .reason = CloseReason::kInvalidated});
-  Status closed;
-  {
-    const ForkGate::Step no_fork_meanwhile;
-    closed =
-        slot.connection.run(WEIR_OP_CLOSE, nullptr,
-                            request.deadline.earlier_of(Deadline::after(config().close_timeout)));
-    slot.note_socket();
-  }
+  const Status closed =
+      say_goodbye(slot, request.deadline.earlier_of(Deadline::after(config().close_timeout)));
   if (!closed.ok() || !move(place, PlaceState::kUsed, PlaceState::kOpening)) {
     shm::return_turn(ref(), *turn);
     return gone(closed.ok() ? Status(Code::kNotOpen, "this worker was believed dead") : closed);

@@ -88,13 +88,15 @@ bool Pool::send_away(PlaceIndex place, const Candidate& who) {
   const std::uint64_t number = number_at(place);
   // 4. The place may be here again before park() returns: the slot is empty before that, and no
   // fork may come while the socket stands nowhere.
-  const ForkGate::Step no_fork_meanwhile;
-  driver::Connection gone = std::move(slot.connection);
-  slot.idle_word.store(0, std::memory_order_relaxed);
-  slot.native = nullptr;
-  slot.socket.store(Slot::kNoConnection);
-  giving->park(gone.fd());
-  gone.abandon();
+  {
+    const ForkGate::Step no_fork_meanwhile;
+    driver::Connection gone = std::move(slot.connection);
+    slot.idle_word.store(0, std::memory_order_relaxed);
+    slot.native = nullptr;
+    slot.socket.store(Slot::kNoConnection);
+    giving->park(gone.fd());
+    gone.abandon();
+  }
   tell({.kind = EventKind::kConnSent, .connection = number});
   return true;
 }
@@ -136,6 +138,7 @@ void Pool::receive() {
       place = attach(std::move(*arrival));
     }
     if (!place) continue;
+    tell({.kind = EventKind::kConnReceived, .connection = number_at(*place)});
     const bool is_expired_here = is_expired(slots_[*place], monotonic_ns());
     if (slots_[*place].is_worn_out()) {
       start_closing(*place, PlaceState::kUsed, CloseReason::kStale);
@@ -182,7 +185,6 @@ std::optional<shm::PlaceIndex> Pool::attach(shm::Arrival&& arrival) {
       std::min(now_ns, ref().info(place).opened_ns.load(std::memory_order_relaxed));
   settle_in(place, opened_ns);
   slot.detached = false;
-  tell({.kind = EventKind::kConnReceived, .connection = number_at(place)});
   parts_.log.debug(
       "handed_live",
       {{"pool", config().name}, {"place", place}, {"us", (now_ns - arrival.began_ns) / 1000}});

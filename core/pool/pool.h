@@ -345,6 +345,7 @@ class Pool {
     event.pool = config().name;
     return parts_.events.tell(event);
   }
+  static Status say_goodbye(Slot& slot, Deadline deadline);
   [[nodiscard]] PlaceIndex take_in_order();
   void open_instead(std::uint32_t count);
 

@@ -318,13 +318,19 @@ void Runtime::install_fork_handlers() {
 // Holds what must not be half done in the child: the registry, attachments, sockets just made.
 void Runtime::before_fork() WEIR_NO_THREAD_SAFETY_ANALYSIS {
   registry().mutex.lock();
-  for (Runtime* runtime : registry().runtimes) runtime->mutex_.lock();
+  for (Runtime* runtime : registry().runtimes) {
+    runtime->mutex_.lock();
+    runtime->completions_.before_fork();
+  }
   pool::ForkGate::instance().before_fork();
 }
 
 void Runtime::after_fork_in_parent() WEIR_NO_THREAD_SAFETY_ANALYSIS {
   pool::ForkGate::instance().after_fork_in_parent();
-  for (Runtime* runtime : registry().runtimes) runtime->mutex_.unlock();
+  for (Runtime* runtime : registry().runtimes) {
+    runtime->completions_.after_fork_in_parent();
+    runtime->mutex_.unlock();
+  }
   registry().mutex.unlock();
 }
 
@@ -334,7 +340,7 @@ void Runtime::after_fork_in_child() WEIR_NO_THREAD_SAFETY_ANALYSIS {
   for (Runtime* runtime : registry().runtimes) {
     if (runtime->attachment_) runtime->attachment_->after_fork_in_child();
     for (const auto& former : runtime->former_) former->after_fork_in_child();
-    runtime->completions_.renew();
+    runtime->completions_.after_fork_in_child();
     runtime->mutex_.unlock();
   }
   registry().mutex.unlock();

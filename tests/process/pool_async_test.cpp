@@ -313,6 +313,32 @@ TEST_F(PoolAsync, InAForkedChildAnswersForkedAndTouchesNothing) {
   EXPECT_EQ(pool.stats().waiting, 1u) << "the parent's still waits";
 }
 
+TEST_F(PoolAsync, AForkWhileOthersTakeWhatIsDoneLeavesTheChildAWorkingDescriptor) {
+  Pool pool = open_pool(2);
+  { const Lease lease = pool.acquire({kLong}); }
+  std::atomic<bool> over = false;
+  std::thread takes([&] {
+    while (!over) {
+      Ticket ticket = pool.start({kLong});
+      while (runtime_->next_done()) {
+      }
+      static_cast<void>(ticket.finish());
+    }
+  });
+  for (int i = 0; i < 50; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);  // one that hangs is killed
+      _exit(runtime_->event_fd() >= 0 && !runtime_->next_done() ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  over = true;
+  takes.join();
+}
+
 TEST_F(PoolAsync, RefusesWhatCannotBe) {
   Pool pool = open_pool(1);
   weir_error_t error = WEIR_ERROR_INIT;
