@@ -189,7 +189,8 @@ void Pool::settle_in(PlaceIndex place, std::uint64_t opened_ns) {
 }
 
 // OPENING -> USED, and the turn goes to whoever waits for one. Not ok: the connection is being
-// closed, since the place was settled over our head, the pool drained, or a listener refuses.
+// closed, since the place was settled over our head, the pool closed or drained, or a listener
+// refuses.
 Status Pool::finish_connect(const Job& job) {
   const std::uint64_t now_ns = monotonic_ns();
   Slot& slot = slots_[job.place];
@@ -213,6 +214,9 @@ Status Pool::finish_connect(const Job& job) {
   } else if (heard != Code::kOk) {
     start_closing(job.place, PlaceState::kUsed, CloseReason::kError);
     status = Status(heard, "a listener refused the new connection");
+  } else if (is_closed()) {
+    start_closing(job.place, PlaceState::kUsed, CloseReason::kPoolClosed);
+    status = Status(Code::kClosed, "closed while this caller connected");
   } else if (slot.is_worn_out()) {
     start_closing(job.place, PlaceState::kUsed, slot.worn_out_by.load());
     status = Status(Code::kNotOpen, "the pool was drained while this caller connected; try again");
@@ -273,12 +277,13 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
     if (step == Step::kError) break;
     const std::uint64_t now_ns = monotonic_ns();
     const bool given_up = is_given_up(request);
-    if (given_up || request.deadline.passed(now_ns)) {
+    if (given_up || is_closed() || request.deadline.passed(now_ns)) {
       // The caller is out of time, the handshake is not: the keeper ends it, and the connection is
       // there for the next one.
       jobs_.add(std::move(job));
       wake_keeper();
       if (given_up) return cancelled(request, started_ns);
+      if (is_closed()) return is_open();
       return too_late(request, started_ns, "still connecting");
     }
     if (is_cut(job.place)) {

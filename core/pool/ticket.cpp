@@ -49,6 +49,8 @@ void Ticket::step_once() {
     // The handshake goes on without its caller, and the connection is there for the next one.
     if (cancellation_.is_cancelled()) {
       end(pool_.cancelled(request_, started_ns_));
+    } else if (pool_.is_closed()) {
+      end(pool_.is_open());
     } else if (request_.deadline.passed(monotonic_ns())) {
       end(pool_.too_late(request_, started_ns_, "still connecting or checking"));
     }

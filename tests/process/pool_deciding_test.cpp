@@ -338,6 +338,16 @@ TEST_F(PoolDeciding, AnEstablishmentInFlightWhenThePoolIsClosedIsClosedWhenItArr
   EXPECT_EQ(server_.count_sessions(), 0);
 }
 
+TEST_F(PoolDeciding, WhoConnectsWhenThePoolIsClosedFailsAtOnce) {
+  Pool pool = open_pool(2, "connect_timeout = \"2s\"\n", "connect=delay:60s");
+  Caller caller(pool, {60s, "connects"});
+  Ticket ticket = pool.start({60s});
+  ASSERT_TRUE(soon([&] { return pool.stats().connecting == 2; }));
+  pool.close();
+  EXPECT_EQ(caller.end(), WEIR_CLOSED);
+  EXPECT_EQ(code_of([&] { static_cast<void>(ticket.finish()); }), WEIR_CLOSED);
+}
+
 TEST_F(PoolDeciding, CloseCanWaitForLeasesAndSaysIfSomeAreStillOut) {
   Pool pool = open_pool(2);
   std::optional<Lease> lent = pool.acquire({kLong});
