@@ -6,7 +6,8 @@
 // connection; an empty place and a connect; else the line, where a connection given back here, or
 // an empty place from anywhere, ends the wait, whichever first.
 //
-//   pool.cpp      lending, returning, checking          giving.cpp   who gets what is returned
+//   pool.cpp      lending, checking, the fast path      giving.cpp   who gets what is returned
+//   returning.cpp what comes back: cleaned, or closed   settling.cpp what dead workers left
 //   waiting.cpp   standing in line                      opening.cpp  connecting in an empty place
 //   keeping.cpp   what the keeper does for one pool     jobs.h       operations the keeper steps
 //   retiring.cpp  what a shrink left above the limit

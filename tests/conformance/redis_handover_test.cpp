@@ -9,52 +9,11 @@
 #include <thread>
 #include <vector>
 
+#include "conformance/moving_between.h"
 #include "conformance/redis_suite.h"
-#include "support/courier.h"
 #include "support/worker_process.h"
 
 namespace weir::test {
-namespace {
-
-constexpr int kRounds = 300;  // of two moves each
-
-using Clock = std::chrono::steady_clock;
-
-double microseconds_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-/// As the protocol has it, this process's copy goes before anybody else can go on.
-bool send_away(Courier& courier, Courier::End end, Connection connection) {
-  const Result<std::string> blob = connection.export_session();
-  if (!blob.ok()) {
-    std::fprintf(stderr, "export: %s\n", blob.status().to_string().c_str());
-    return false;
-  }
-  const bool is_sent = courier.send(end, connection.fd(), blob.value());
-  connection.abandon();
-  return is_sent;
-}
-
-/// Without an object: nothing came, or it could not be taken.
-Connection take_in(Courier& courier, Courier::End end, const Dsn& dsn,
-                   const weir_conn_options_t& options) {
-  const std::optional<Parcel> parcel = courier.receive(end);
-  if (!parcel) return {};
-  Result<Connection> connection =
-      Connection::import_session(dsn, options, parcel->descriptor, parcel->bytes);
-  if (connection.ok()) return std::move(connection).value();
-  std::fprintf(stderr, "import: %s\n", connection.status().to_string().c_str());
-  return {};
-}
-
-}  // namespace
 
 class RedisHandover : public RedisSuite {};
 
