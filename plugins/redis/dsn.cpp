@@ -199,7 +199,8 @@ class DsnParser {
         return refuse("host: expected ':' and a port after ']'");
       has_port = !behind.empty();
       if (has_port) port = behind.substr(1);
-      if (dsn_.host_.empty() || !is_made_of(dsn_.host_, ":.%_-")) {
+      // Without a ':' it would be shown without brackets, and be read as a name from then on.
+      if (dsn_.host_.find(':') == std::string::npos || !is_made_of(dsn_.host_, ":.%_-")) {
         return refuse("host: expected an IPv6 address between '[' and ']'");
       }
     } else {

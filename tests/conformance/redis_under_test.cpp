@@ -96,6 +96,7 @@ std::vector<DriverUnderTest::BadDsn> RedisUnderTest::bad_dsns() const {
           {"redis://[::1", "]"},
           {"redis://[::1]6379", "]"},
           {"redis://[]:1", "IPv6"},
+          {"redis://[name]:1", "IPv6"},
           {"redis://a b", "host"},
           {"redis://a/b", "db"},
           {"redis://a/-1", "db"},
