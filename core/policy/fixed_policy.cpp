@@ -4,11 +4,15 @@
 
 namespace weir::policy {
 
-SizeDecision FixedPolicy::size(const PoolView& view) {
-  return {.warm = view.min, .max = view.max, .max_per_worker = view.max_per_worker};
+SizeDecision FixedPolicy::size_for(const PoolView& view) {
+  return {.target = view.keep,
+          .warm = view.min,
+          .max = view.max,
+          .max_per_worker = view.max_per_worker,
+          .handover_after_ms = view.handover_after_ms};
 }
 
-Eviction FixedPolicy::evict(const ConnectionView& connection, const PoolView& view) {
+Eviction FixedPolicy::eviction_for(const ConnectionView& connection, const PoolView& view) {
   const bool too_old = connection.lifetime_ms != 0 && connection.age_ms >= connection.lifetime_ms;
   if (too_old) return Eviction::kClose;
 
@@ -22,7 +26,7 @@ Eviction FixedPolicy::evict(const ConnectionView& connection, const PoolView& vi
 
 // Exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
 // Blog, 2015).
-BreakerDecision FixedPolicy::breaker(const PoolView& view) const {
+BreakerDecision FixedPolicy::breaker_for(const PoolView& view) {
   if (!view.attempt_failed) return {view.breaker, view.breaker_retry_ms};
   const std::uint32_t failures = view.connect_failures_in_a_row;
   if (view.breaker == BreakerState::kClosed && failures < kFailuresToOpen) return {};
@@ -35,6 +39,8 @@ BreakerDecision FixedPolicy::breaker(const PoolView& view) const {
 SizeDecision clamp(SizeDecision decision, const PoolView& view) {
   decision.max = std::clamp(decision.max, 1u, std::max(view.max, 1u));
   decision.warm = std::min(decision.warm, decision.max);
+  decision.target = std::clamp(decision.target, decision.warm, decision.max);
+  decision.handover_after_ms = std::min(decision.handover_after_ms, view.handover_after_ms);
   if (view.max_per_worker != 0) {
     decision.max_per_worker = decision.max_per_worker == 0
                                   ? view.max_per_worker

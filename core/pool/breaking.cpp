@@ -156,7 +156,7 @@ void Pool::note_no_answer(bool by_probe) {
     view.breaker = static_cast<policy::BreakerState>(counted.state());
     view.breaker_retry_ms = counted.retry_in_ms(view.now_ms * kMillisecond);
     view.connect_failures_in_a_row = counted.failures();
-    return verdict_of(parts_.policy->breaker(view), view.now_ms);
+    return verdict_of(policy::FixedPolicy::breaker_for(view), view.now_ms);
   }));
 }
 

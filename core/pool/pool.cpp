@@ -72,7 +72,10 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       lingering_(parts_.ref.capacity()),
       reported_leases_(parts_.ref.capacity()),
       unowned_(parts_.ref.capacity()),
-      size_{config.min, config.max, config.max_per_worker} {
+      size_{.target = config.kept(),
+            .warm = config.min,
+            .max = config.max,
+            .max_per_worker = config.max_per_worker} {
   const shm::DemandWord now = shm::demand_of(ref().row());
   quiet_.store(shm::DemandWord::quiet(now.generation()));
   heeded_.store(now.raw() & ~shm::DemandWord::kWaiting);

@@ -8,11 +8,14 @@ namespace {
 
 TEST(TheFixedPolicy, KeepsMinWarmAndGrowsToMax) {
   FixedPolicy policy;
-  const SizeDecision decision = policy.size({.max = 8, .min = 2, .max_per_worker = 3});
+  const SizeDecision decision =
+      policy.size({.max = 8, .min = 2, .keep = 5, .max_per_worker = 3, .handover_after_ms = 10});
   EXPECT_EQ(policy.name(), "fixed");
+  EXPECT_EQ(decision.target, 5u);
   EXPECT_EQ(decision.warm, 2u);
   EXPECT_EQ(decision.max, 8u);
   EXPECT_EQ(decision.max_per_worker, 3u);
+  EXPECT_EQ(decision.handover_after_ms, 10u);
 }
 
 TEST(TheFixedPolicy, ClosesWhatIdledTooLong) {
@@ -60,7 +63,7 @@ PoolView failed(std::uint32_t failures, BreakerState breaker, double chance) {
 }
 
 TEST(TheFixedPolicy, OpensTheBreakerAfterThreeFailuresInARow) {
-  const FixedPolicy policy;
+  FixedPolicy policy;
   for (const std::uint32_t failures : {1u, 2u}) {
     EXPECT_EQ(policy.breaker(failed(failures, BreakerState::kClosed, 0.5)).state,
               BreakerState::kClosed);
@@ -69,12 +72,12 @@ TEST(TheFixedPolicy, OpensTheBreakerAfterThreeFailuresInARow) {
 }
 
 TEST(TheFixedPolicy, OpensAHalfOpenBreakerAgainWhateverTheCountSays) {
-  const FixedPolicy policy;
+  FixedPolicy policy;
   EXPECT_EQ(policy.breaker(failed(1, BreakerState::kHalfOpen, 0.5)).state, BreakerState::kOpen);
 }
 
 TEST(TheFixedPolicy, DoublesTheLongestPauseFromATenthToASecond) {
-  const FixedPolicy policy;
+  FixedPolicy policy;
   const auto most = [&](std::uint32_t failures) {
     return policy.breaker(failed(failures, BreakerState::kHalfOpen, 0.999'999)).retry_ms;
   };
@@ -89,7 +92,7 @@ TEST(TheFixedPolicy, DoublesTheLongestPauseFromATenthToASecond) {
 }
 
 TEST(TheFixedPolicy, LeavesTheBreakerAsItIsAtATick) {
-  const FixedPolicy policy;
+  FixedPolicy policy;
   for (const BreakerState state :
        {BreakerState::kClosed, BreakerState::kOpen, BreakerState::kHalfOpen}) {
     PoolView view = failed(9, state, 0.5);
@@ -120,14 +123,20 @@ TEST(AClampedDecision, MayCapWorkersWhereNothingIsConfigured) {
 
 RC_GTEST_PROP(AClampedDecision, StaysWithinWhatIsConfiguredWhateverItWas, ()) {
   const PoolView view{.max = *rc::gen::inRange(1u, 10'001u),
-                      .max_per_worker = *rc::gen::inRange(0u, 10'001u)};
-  const SizeDecision decision = clamp({.warm = *rc::gen::arbitrary<std::uint32_t>(),
+                      .max_per_worker = *rc::gen::inRange(0u, 10'001u),
+                      .handover_after_ms = *rc::gen::inRange(0u, 11u)};
+  const SizeDecision decision = clamp({.target = *rc::gen::arbitrary<std::uint32_t>(),
+                                       .warm = *rc::gen::arbitrary<std::uint32_t>(),
                                        .max = *rc::gen::arbitrary<std::uint32_t>(),
-                                       .max_per_worker = *rc::gen::arbitrary<std::uint32_t>()},
+                                       .max_per_worker = *rc::gen::arbitrary<std::uint32_t>(),
+                                       .handover_after_ms = *rc::gen::arbitrary<std::uint64_t>()},
                                       view);
   RC_ASSERT(decision.max >= 1u);
   RC_ASSERT(decision.max <= view.max);
   RC_ASSERT(decision.warm <= decision.max);
+  RC_ASSERT(decision.warm <= decision.target);
+  RC_ASSERT(decision.target <= decision.max);
+  RC_ASSERT(decision.handover_after_ms <= view.handover_after_ms);
   if (view.max_per_worker != 0) {
     RC_ASSERT(decision.max_per_worker >= 1u);
     RC_ASSERT(decision.max_per_worker <= view.max_per_worker);
