@@ -343,6 +343,8 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     settling.settle(row.min, declaration.min, "min");
     settling.settle(row.keep, declaration.keep, "keep");
     settling.settle(row.max_per_worker, declaration.max_per_worker, "max_per_worker");
+    settling.settle(row.reserve, declaration.reserve, "reserve");
+    settling.settle(row.reserve_after_ms, declaration.reserve_after_ms, "reserve_after");
     settling.settle(row.connect_concurrency, declaration.connect_concurrency,
                     "connect_concurrency");
     settling.settle(row.connect_timeout_ms, declaration.connect_timeout_ms, "connect_timeout");
@@ -381,6 +383,8 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.min.store(declaration.min);
   row.keep.store(declaration.keep);
   row.max_per_worker.store(declaration.max_per_worker);
+  row.reserve.store(declaration.reserve);
+  row.reserve_after_ms.store(declaration.reserve_after_ms);
   row.connect_concurrency.store(declaration.connect_concurrency);
   row.connect_timeout_ms.store(declaration.connect_timeout_ms);
   row.permit_quantum_ms.store(declaration.permit_quantum_ms);

@@ -38,6 +38,7 @@ struct PoolDeclaration {
   std::uint64_t fingerprint = 0;
   std::uint32_t quota = kNone;  // a row from declare_quota
   std::uint32_t max = 1, min = 0, keep = 1, max_per_worker = 0;
+  std::uint32_t reserve = 0, reserve_after_ms = 0;
   std::uint32_t connect_concurrency = 2;
   std::uint32_t connect_timeout_ms = 10'000;
   std::uint32_t permit_quantum_ms = 100;

@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 3;
-inline constexpr std::uint16_t kAbiMinor = 1;
+inline constexpr std::uint16_t kAbiMinor = 2;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -174,8 +174,10 @@ struct alignas(2048) PoolRow {
   Word32 linger_used_ms;  // ... and one that was in use
   Word32 overruled_max;   // what was configured when an operator set the max; 0: nobody did
   Word32 linger_told_ms;  // as linger_used_ms, once the server was told to end what it runs
-  Word32 pad_told;
-  Word reserved_settings[5];
+  Word32 reserve;         // the last so many places are for who has waited for ...
+  Word32 reserve_after_ms;
+  Word32 pad_reserve;
+  Word reserved_settings[4];
   // What an acquire and a release must not overlook, in the one word that both read (control.h):
   // waiting:1 | paused:1 | generation:30. `waiting` may be stale either way for a moment.
   alignas(64) Word32 demand;

@@ -36,12 +36,12 @@ std::optional<Room> occupy_free(const PoolRef& pool, WorkerId self) {
   return std::nullopt;
 }
 
-// While places above max are still occupied, as many below stay empty: looked at before, and, since
-// two may come at once, after. Who then is one too many goes back.
-std::optional<Room> occupy(const PoolRef& pool, WorkerId self) {
-  while (free_places(pool) > 0) {
+// While places above max are still occupied, as many below stay empty, and so does the reserve:
+// looked at before, and, since two may come at once, after. Who then is one too many goes back.
+std::optional<Room> occupy(const PoolRef& pool, WorkerId self, std::uint64_t since_ns) {
+  while (places_for(pool, since_ns) > 0) {
     std::optional<Room> room = occupy_free(pool, self);
-    if (!room || excess_places(pool) == 0) return room;
+    if (!room || (excess_places(pool) == 0 && !is_kept_back(pool, since_ns))) return room;
     free_room(pool, room->place, room->word);
   }
   return std::nullopt;
@@ -63,6 +63,7 @@ bool offer_room(const PoolRef& pool, WorkerId self, PlaceIndex place, PlaceWord&
     const LineView view = look_at_line(pool, self);
     if (!view.oldest || mate_goes_first(pool, view)) return false;
     const Candidate& who = *view.oldest;
+    if (is_kept_back(pool, who.since_ns)) return false;
     // 2. claim the waiter. A death here leaves a claim that its owner takes back.
     if (!claim(pool, who, place)) continue;
     // 3. offer. A death after it leaves an offer that stands.
@@ -97,7 +98,7 @@ bool match_one(const PoolRef& pool, WorkerId self) {
       continue;
     }
     if (!has_turn_to_offer(pool)) return hid_a_room;
-    std::optional<Room> room = take_room(pool, self);
+    std::optional<Room> room = take_room(pool, self, view.oldest->since_ns);
     if (!room) return hid_a_room;
     if (offer_room(pool, self, room->place, room->word)) continue;
     free_room(pool, room->place, room->word);
@@ -158,12 +159,12 @@ bool mate_goes_first(const PoolRef& pool, const LineView& view) {
   // By the same measure on both sides: else two pools could each let the other go first.
   if (view.oldest && view.oldest_mate->since_ns + ahead >= view.waiting_since_ns) return false;
   const std::optional<PoolRef> mate = PoolRef::find(pool.segment(), view.oldest_mate->pool);
-  return mate && free_places(*mate) > 0 && has_turn_to_offer(*mate);
+  return mate && places_for(*mate, view.oldest_mate->since_ns) > 0 && has_turn_to_offer(*mate);
 }
 
-std::optional<Room> take_room(const PoolRef& pool, WorkerId self) {
+std::optional<Room> take_room(const PoolRef& pool, WorkerId self, std::uint64_t since_ns) {
   while (true) {
-    const std::optional<Room> room = occupy(pool, self);
+    const std::optional<Room> room = occupy(pool, self, since_ns);
     if (!room || !pool.has_quota()) return room;
     if (take_permit(pool, room->place, room->word.occ())) return room;
     free_room(pool, room->place, room->word);

@@ -18,6 +18,7 @@
 #include "shm/line.h"
 #include "shm/permits.h"
 #include "shm/pool_ref.h"
+#include "shm/reserve.h"
 #include "shm/words.h"
 
 namespace weir::shm {
@@ -32,8 +33,10 @@ struct Room {
   PlaceWord word;
 };
 
-/// Occupies a free place and takes its permit; nullopt if either is not to be had.
-[[nodiscard]] std::optional<Room> take_room(const PoolRef& pool, WorkerId self);
+/// Occupies a free place and takes its permit, for who has waited in line since `since_ns`; nullopt
+/// if either is not to be had.
+[[nodiscard]] std::optional<Room> take_room(const PoolRef& pool, WorkerId self,
+                                            std::uint64_t since_ns = kNotInLine);
 
 /// Gives back a place behind which the server has nothing (OPENING or CLOSING of ours, as `word`
 /// says): to the oldest waiter, else free; then matches.

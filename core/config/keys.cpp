@@ -151,6 +151,8 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
      [](const PoolConfig& pool) { return written(pool.kept()); }},
     count_key<&PoolConfig::max, kMaxRange, PoolConfig>("max"),
     count_key<&PoolConfig::max_per_worker, kConnectionsRange, PoolConfig>("max_per_worker"),
+    count_key<&PoolConfig::reserve, kConnectionsRange, PoolConfig>("reserve"),
+    duration_key<&PoolConfig::reserve_after>("reserve_after"),
     count_key<&PoolConfig::max_waiting, kWaitingRange, PoolConfig>("max_waiting"),
     count_key<&PoolConfig::connect_concurrency, kConcurrencyRange, PoolConfig>(
         "connect_concurrency"),
@@ -185,8 +187,6 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
 constexpr std::string_view kPlannedPoolKeys[] = {
     "policy",
     "policy_params",
-    "reserve",
-    "reserve_after",
 };
 
 // What other pools call it: SQLAlchemy, Django, MongoDB's drivers, redis-py, psycopg, HikariCP, Go.

@@ -117,6 +117,7 @@ std::optional<ConfigProblem> PoolConfig::problem() const {
            CountRule{"min", min, kConnectionsRange},
            CountRule{"keep", kept(), kConnectionsRange},
            CountRule{"max_per_worker", max_per_worker, kConnectionsRange},
+           CountRule{"reserve", reserve, kConnectionsRange},
            CountRule{"max_waiting", max_waiting, kWaitingRange},
            CountRule{"connect_concurrency", connect_concurrency, kConcurrencyRange},
        }) {
@@ -135,6 +136,7 @@ std::optional<ConfigProblem> PoolConfig::problem() const {
            DurationRule{"permit_quantum", permit_quantum, true},
            DurationRule{"handover_after", handover_after, true},
            DurationRule{"linger_max", linger_max.value_or(unset), true},
+           DurationRule{"reserve_after", reserve_after, true},
            DurationRule{"leak_after", leak_after, true},
            DurationRule{"keepalive", keepalive, true},
        }) {
@@ -146,6 +148,14 @@ std::optional<ConfigProblem> PoolConfig::problem() const {
   const std::string at_most_max = "at most max (" + std::to_string(max) + ")";
   if (min > max) return make_problem("min", at_most_max, std::to_string(min));
   if (kept() > max) return make_problem("keep", at_most_max, std::to_string(kept()));
+  if (reserve >= max) {
+    return make_problem("reserve", "less than max (" + std::to_string(max) + ")",
+                        std::to_string(reserve));
+  }
+  if (min > max - reserve) {
+    return make_problem("min", "at most max less reserve (" + std::to_string(max - reserve) + ")",
+                        std::to_string(min));
+  }
   if (Problem found = classes_problem(classes, max)) return found;
   return std::nullopt;
 }

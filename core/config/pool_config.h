@@ -60,6 +60,8 @@ struct PoolConfig {
   std::optional<std::uint32_t> keep{};    // idle ones above this are closed on release; default max
   std::uint32_t max = 10;                 // machine-wide, never exceeded; 1 to 10,000
   std::uint32_t max_per_worker = 0;       // 0: no cap
+  std::uint32_t reserve = 0;              // of max, for who waited for reserve_after; below max
+  milliseconds reserve_after{1'000};      // 0: for all who wait in line
   std::uint32_t max_waiting = 0;          // machine-wide; 0: as many as the segment's line holds
   std::uint32_t connect_concurrency = 2;  // handshakes at once, machine-wide; 1 to 16
   milliseconds acquire_timeout{30'000};   // default deadline of an acquire; > 0

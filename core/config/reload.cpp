@@ -9,10 +9,12 @@ namespace weir::config {
 namespace {
 
 // What the others decide is part of what sessions are, or of how callers are served all along.
-constexpr std::array<std::string_view, 21> kReloadablePoolKeys = {"min",
+constexpr std::array<std::string_view, 23> kReloadablePoolKeys = {"min",
                                                                   "keep",
                                                                   "max",
                                                                   "max_per_worker",
+                                                                  "reserve",
+                                                                  "reserve_after",
                                                                   "max_waiting",
                                                                   "connect_concurrency",
                                                                   "acquire_timeout",

@@ -5,7 +5,7 @@
 namespace weir::policy {
 
 SizeDecision FixedPolicy::size_for(const PoolView& view) {
-  return {.target = view.keep,
+  return {.target = view.max,
           .warm = view.min,
           .max = view.max,
           .max_per_worker = view.max_per_worker,

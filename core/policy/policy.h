@@ -98,10 +98,10 @@ struct ConnectionView {
 
 /// Counts of connections, machine-wide unless said otherwise.
 struct SizeDecision {
-  std::uint32_t target = 0;             // what comes back while more than this are open is closed
-  std::uint32_t warm = 0;               // opened ahead of demand up to this many
-  std::uint32_t max = 0;                // opened on demand up to this many
-  std::uint32_t max_per_worker = 0;     // 0: no cap
+  std::uint32_t target = 0;          // above so many, what comes back unwanted or idles is closed
+  std::uint32_t warm = 0;            // opened ahead of demand up to this many
+  std::uint32_t max = 0;             // opened on demand up to this many
+  std::uint32_t max_per_worker = 0;  // 0: no cap
   std::uint64_t handover_after_ms = 0;  // how long callers here may pass who waits elsewhere
   bool operator==(const SizeDecision&) const = default;
 };
@@ -129,11 +129,10 @@ class Policy {
   [[nodiscard]] virtual bool has_own_breaker() const { return false; }
 };
 
-/// A pool of the configured size: warm up to min, grow on demand to max, close what comes back
-/// above keep, what idled longer than idle_timeout (while more than min are open), and what
-/// outlived its lifetime. Its breaker opens after kFailuresToOpen attempts in a row without an
-/// answer, and tries again after a random time of up to 100 ms, twice as much after each try, at
-/// most a second (docs/decisions/0009).
+/// A pool of the configured size: warm up to min, grow on demand to max, close what idled longer
+/// than idle_timeout (while more than min are open), and what outlived its lifetime. Its breaker
+/// opens after kFailuresToOpen attempts in a row without an answer, and tries again after a random
+/// time of up to 100 ms, twice as much after each try, at most a second (docs/decisions/0009).
 class FixedPolicy final : public Policy {
  public:
   [[nodiscard]] std::string_view name() const override { return "fixed"; }

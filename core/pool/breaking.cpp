@@ -57,7 +57,8 @@ shm::BreakerVerdict verdict_of(const policy::BreakerDecision& decision, std::uin
 // try, and for who waits for what others have.
 Status Pool::refusal() const {
   if (shm::breaker_of(ref()).is_closed() || retries_connects_) return Status();
-  const bool room = shm::free_places(ref()) > 0 && shm::may_have_permit(ref()) && !at_worker_cap();
+  const bool room = shm::places_for(ref(), shm::kNotInLine) > 0 && shm::may_have_permit(ref()) &&
+                    !at_worker_cap();
   if (room && shm::free_turns(ref(), monotonic_ns()) > 0) return Status();
   // Where all room is taken, what is lent comes back; what is being closed is of no use.
   if (may_be_sent_one() || (!room && is_any_lent())) return Status();

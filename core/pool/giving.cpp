@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "pool/pool.h"
-#include "shm/excess.h"
+#include "shm/reserve.h"
 
 namespace weir::pool {
 
@@ -37,7 +37,7 @@ bool Pool::may_make_room(const LineView& view) const {
 
   // As many as wait elsewhere need room, no more: what is free or about to be counts.
   const std::uint32_t closing = closing_soon();
-  if (elsewhere && closing + rooms_to_take() < view.waiting - view.waiting_here) return true;
+  if (elsewhere && closing + rooms_to_take(view) < view.waiting - view.waiting_here) return true;
   return mate && closing < view.waiting_mates;
 }
 
@@ -57,10 +57,11 @@ std::uint32_t Pool::closing_soon() const {
   return closing;
 }
 
-// Free places that somebody could connect in now.
-std::uint32_t Pool::rooms_to_take() const {
+// Free places that the oldest in line could connect in now.
+std::uint32_t Pool::rooms_to_take(const LineView& view) const {
   if (!shm::may_have_permit(ref())) return 0;
-  return std::min(shm::free_places(ref()), shm::free_turns(ref(), monotonic_ns()));
+  return std::min(shm::places_for(ref(), view.oldest->since_ns),
+                  shm::free_turns(ref(), monotonic_ns()));
 }
 
 // The waiter of this worker that a connection of ours goes to now: the oldest of its own, unless

@@ -288,6 +288,7 @@ void Pool::tick_second(std::uint64_t now_ns) {
   expire_idle(view, now_ns);
   fill_warm(view, now_ns);
   sample_use(now_ns);
+  tell_of_reclaimed();
   report_leaks(now_ns);
 }
 

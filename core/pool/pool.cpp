@@ -78,6 +78,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
             .max_per_worker = config.max_per_worker} {
   const shm::DemandWord now = shm::demand_of(ref().row());
   quiet_.store(shm::DemandWord::quiet(now.generation()));
+  reclaimed_ = shm::sum_counter(ref(), shm::Counter::kReclaimed);
   heeded_.store(now.raw() & ~shm::DemandWord::kWaiting);
   cut_heeded_.store(ref().row().cut_below.load());
   reconfigure(config);
@@ -89,7 +90,7 @@ void Pool::reconfigure(const PoolConfig& config) {
   handover_after_ns_.store(to_ns(config.handover_after));
   turn_ns_.store(to_ns(config.handover_after) / 2);
   retries_connects_.store(config.on_connect_error == config::OnConnectError::kRetryUntilDeadline);
-  has_overflow_.store(config.kept() < config.max);
+  has_overflow_.store(config.kept() < config.max || config.reserve > 0);
   releases_take_more_.store(always_reset_ || has_overflow_.load());
   config_.store(&config, std::memory_order_release);
   note_listener();

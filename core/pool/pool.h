@@ -381,7 +381,7 @@ class Pool {
   void serve_idle();
   void start_closing(PlaceIndex place, PlaceState from, CloseReason why);
   [[nodiscard]] std::uint32_t closing_soon() const;
-  [[nodiscard]] std::uint32_t rooms_to_take() const;
+  [[nodiscard]] std::uint32_t rooms_to_take(const shm::LineView& view) const;
   void ring_whoever_has_idle(bool everybody) const;
   bool ring_idle_of(const shm::PoolRef& pool, bool everybody) const;
 
@@ -418,6 +418,7 @@ class Pool {
   std::optional<Opening> take_opening();
   [[nodiscard]] std::uint32_t own_places() const;
   [[nodiscard]] bool at_worker_cap() const;
+  [[nodiscard]] bool lacks_only_a_permit() const;
   [[nodiscard]] bool above_worker_cap() const;
   [[nodiscard]] std::string client_name(PlaceIndex place) const;
   [[nodiscard]] weir_conn_options_t connection_options(const std::string& name) const;
@@ -459,6 +460,7 @@ class Pool {
   void settle(PlaceIndex place, PlaceWord word);
   Lingering* due_lingering(PlaceIndex place, std::uint64_t now_ns);
   void settle_lingering_places(std::uint64_t now_ns);
+  void tell_of_reclaimed();
   void add_check(PlaceIndex place);
   void close_here(PlaceIndex place);
   void close_unowned();
@@ -503,7 +505,7 @@ class Pool {
   std::atomic<bool> retries_connects_{false};  // until the caller's deadline
   const bool always_reset_;
   const bool keeps_order_;
-  std::atomic<bool> has_overflow_{false};        // keep < max: a release may have to close
+  std::atomic<bool> has_overflow_{false};        // a release may have to close: keep or reserve
   std::atomic<bool> releases_take_more_{false};  // than a look at the session
   const std::uint32_t dirty_bits_;               // which conditions a release cleans up
   Slots slots_;
@@ -549,6 +551,7 @@ class Pool {
   std::uint64_t next_second_ns_ = 0;
   std::uint64_t next_fill_ns_ = 0;
   std::uint64_t sampled_ns_ = 0;  // when use was sampled last
+  std::uint64_t reclaimed_ = 0;   // places settled after a death, as told
   bool fill_waits_ = false;       // for the breaker
 };
 

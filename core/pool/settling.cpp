@@ -1,6 +1,7 @@
 // What dead workers left, as one pool's keeper sees to it: asks the server over a connection of
 // ours whether a session is gone, makes what it runs end, and frees its place.
 #include <algorithm>
+#include <utility>
 
 #include "pool/pool.h"
 #include "shm/lingering.h"
@@ -159,6 +160,13 @@ void Pool::add_cancel(PlaceIndex place, std::uint64_t word, const std::string& t
 void Pool::copy_token(const std::string& bytes, weir_token_t& token) {
   token.size = static_cast<std::uint32_t>(std::min<std::size_t>(bytes.size(), WEIR_TOKEN_MAX));
   std::copy_n(bytes.begin(), token.size, token.bytes);
+}
+
+// By whichever worker they were settled: each one's keeper tells its own listener.
+void Pool::tell_of_reclaimed() {
+  const std::uint64_t all = shm::sum_counter(ref(), shm::Counter::kReclaimed);
+  const std::uint64_t before = std::exchange(reclaimed_, all);
+  if (all > before) tell({.kind = EventKind::kQuotaReclaimed, .count = all - before});
 }
 
 }  // namespace weir::pool

@@ -39,6 +39,11 @@ void Pool::tick() {
   serve_idle();
 }
 
+// Whether the pool has room and its quota has not.
+bool Pool::lacks_only_a_permit() const {
+  return shm::places_for(ref(), shm::kNotInLine) > 0 && !shm::may_have_permit(ref());
+}
+
 // Whether what a waiter was granted is still ours to lend: not if this worker was believed dead
 // meanwhile, and the place settled.
 Status Pool::is_granted(PlaceIndex place) const {
@@ -76,6 +81,9 @@ Status Pool::Wait::enter() {
     WEIR_TRY(pool_.is_open());  // or this worker is believed dead
     pool_.book_.add(shm::Counter::kTooManyWaiters);
     return pool_.not_available(Code::kTooManyWaiters, request_, started_ns_, "the line is full");
+  }
+  if (pool_.parts_.events.is_heard() && pool_.lacks_only_a_permit()) {
+    pool_.tell({.kind = EventKind::kQuotaDenied, .label = request_.label});
   }
   waiter_->set_local_only(pool_.at_worker_cap());
   if (request_.cancellation != nullptr) {

@@ -54,6 +54,8 @@ shm::PoolDeclaration declaration_of(const config::PoolConfig& config, const driv
   declaration.min = config.min;
   declaration.keep = config.kept();
   declaration.max_per_worker = config.max_per_worker;
+  declaration.reserve = config.reserve;
+  declaration.reserve_after_ms = static_cast<std::uint32_t>(config.reserve_after.count());
   declaration.connect_concurrency = config.connect_concurrency;
   declaration.connect_timeout_ms = static_cast<std::uint32_t>(config.connect_timeout.count());
   declaration.permit_quantum_ms = static_cast<std::uint32_t>(config.permit_quantum.count());

@@ -351,5 +351,25 @@ TEST_F(PoolEvents, AndCountersTellTheSameStory) {
   for (const auto& [connection, life] : lives) EXPECT_EQ(connection, next++);
 }
 
+TEST_F(PoolEvents, TellWhoIsInLineForWantOfAPermitAlone) {
+  Pool pool = open_pool(2,
+                        "quota = \"q\"\n[quota.q]\nlimit = 2\n[pool.other]\ndriver = \"null\"\n"
+                        "quota = \"q\"\nmax = 2\ndsn = \"" +
+                            server_.dsn() + "\"\n");
+  Pool other = runtime_->pool("other");
+  const Lease one = other.acquire({kLong}), two = other.acquire({kLong});
+  EXPECT_EQ(code_of_acquire(pool, {20ms, "GET /"}), WEIR_TIMEOUT);
+  const auto denied = listener_.of(WEIR_EVENT_QUOTA_DENIED);
+  ASSERT_EQ(denied.size(), 1u);
+  EXPECT_EQ(denied[0].label, "GET /");
+}
+
+TEST_F(PoolEvents, TellNothingOfTheQuotaWhereThePoolItselfIsFull) {
+  Pool pool = open_pool(1);
+  const Lease lease = pool.acquire({kLong});
+  EXPECT_EQ(code_of_acquire(pool, {20ms, ""}), WEIR_TIMEOUT);
+  EXPECT_EQ(listener_.count(WEIR_EVENT_QUOTA_DENIED), 0);
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -76,6 +76,37 @@ TEST_F(PoolKill, WhatAKilledWorkerHadComesBackAndItsQueriesEnd) {
   for (Got& got : all) EXPECT_TRUE(release(got.lease).ok());
 }
 
+TEST_F(PoolKill, ListenersOfTheOthersAreToldHowManyPlacesCameBack) {
+  begin(3);
+  const std::string config = world_->config("max = 3");
+  Weir weir(config);
+  std::atomic<std::uint64_t> reclaimed{0};
+  const auto add = [](void* sum, const weir_event_t* event) -> std::int32_t {
+    if (event->kind == WEIR_EVENT_QUOTA_RECLAIMED) {
+      static_cast<std::atomic<std::uint64_t>*>(sum)->fetch_add(event->count);
+    }
+    return WEIR_OK;
+  };
+  weir_error_t error = WEIR_ERROR_INIT;
+  ASSERT_EQ(weir_set_event_callback(weir.handle(), add, &reclaimed, &error), WEIR_OK);
+  Got ours = acquire(weir.pool());
+  ASSERT_TRUE(ours.ok()) << ours.message;
+  SharedCounter ready;
+  WorkerProcess victim([&]() -> int {
+    Weir own(config);
+    Got one = acquire(own.pool()), two = acquire(own.pool());
+    require(one, "acquire");
+    require(two, "acquire");
+    ready.add();
+    while (true) pause();
+  });
+  ASSERT_TRUE(ready.await(1));
+  victim.kill();
+  EXPECT_TRUE(poll_until([&] { return reclaimed.load() == 2; }, 5s)) << reclaimed.load();
+  EXPECT_EQ(weir_set_event_callback(weir.handle(), nullptr, nullptr, &error), WEIR_OK);
+  EXPECT_TRUE(release(ours.lease).ok());
+}
+
 TEST_F(PoolKill, PlacesComeBackAlsoWhileNobodyHasAnIdleConnectionToAskWith) {
   begin(3);
   const std::string config = world_->config("max = 3");

@@ -69,7 +69,7 @@ enum weir_close_reason {
   WEIR_CLOSE_INVALID = 4,  /* failed a check */
   WEIR_CLOSE_INVALIDATED = 5,
   WEIR_CLOSE_RESET_FAILED = 6,
-  WEIR_CLOSE_OVERFLOW = 7, /* more than `keep` were idle, or the worker has more than its cap */
+  WEIR_CLOSE_OVERFLOW = 7, /* above `keep`, of the reserve, or above its worker's cap */
   WEIR_CLOSE_POOL_CLOSED = 8,
   WEIR_CLOSE_INTERRUPTED = 9,
   WEIR_CLOSE_QUOTA_RECLAIM = 10, /* to make room for others, or because a limit shrank */

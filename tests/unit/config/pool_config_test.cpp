@@ -60,6 +60,16 @@ INSTANTIATE_TEST_SUITE_P(
               "pool.main.keep: expected at most max (10), found 11"},
         Wrong{"max_per_worker", [](PoolConfig& config) { config.max_per_worker = 10'001; },
               "pool.main.max_per_worker: expected 0 to 10000, found 10001"},
+        Wrong{"reserve", [](PoolConfig& config) { config.reserve = 10; },
+              "pool.main.reserve: expected less than max (10), found 10"},
+        Wrong{"min_in_reserve",
+              [](PoolConfig& config) {
+                config.reserve = 4;
+                config.min = 7;
+              },
+              "pool.main.min: expected at most max less reserve (6), found 7"},
+        Wrong{"reserve_after", [](PoolConfig& config) { config.reserve_after = milliseconds(-1); },
+              "pool.main.reserve_after: expected at least 0s, found -1ms"},
         Wrong{"max_waiting", [](PoolConfig& config) { config.max_waiting = 1'000'001; },
               "pool.main.max_waiting: expected 0 to 1000000, found 1000001"},
         Wrong{"concurrency", [](PoolConfig& config) { config.connect_concurrency = 17; },

@@ -11,7 +11,7 @@ TEST(TheFixedPolicy, KeepsMinWarmAndGrowsToMax) {
   const SizeDecision decision =
       policy.size({.max = 8, .min = 2, .keep = 5, .max_per_worker = 3, .handover_after_ms = 10});
   EXPECT_EQ(policy.name(), "fixed");
-  EXPECT_EQ(decision.target, 5u);
+  EXPECT_EQ(decision.target, 8u);
   EXPECT_EQ(decision.warm, 2u);
   EXPECT_EQ(decision.max, 8u);
   EXPECT_EQ(decision.max_per_worker, 3u);
