@@ -248,17 +248,17 @@ Status Pool::replace(Loan& loan, const Request& request) {
   }
   // 2. the old session ends; the server has let go of it before the next begins.
   slot.in_hands.store(true);
-  book_.add(closed_counter(CloseReason::kInvalidated));
-  book_.add(shm::Counter::kCloses);
-  tell({.kind = EventKind::kConnClosed,
-        .connection = number_at(place),
-        .reason = CloseReason::kInvalidated});
   const Status closed =
       say_goodbye(slot, request.deadline.earlier_of(Deadline::after(config().close_timeout)));
   if (!closed.ok() || !move(place, PlaceState::kUsed, PlaceState::kOpening)) {
     shm::return_turn(ref(), *turn);
     return gone(closed.ok() ? Status(Code::kNotOpen, "this worker was believed dead") : closed);
   }
+  book_.add(closed_counter(CloseReason::kInvalidated));
+  book_.add(shm::Counter::kCloses);
+  tell({.kind = EventKind::kConnClosed,
+        .connection = number_at(place),
+        .reason = CloseReason::kInvalidated});
   // 3. the new one, as any: on failure the place is closed and the loan over.
   note_returned(loan);
   slot.socket.store(Slot::kNoConnection);
@@ -268,6 +268,9 @@ Status Pool::replace(Loan& loan, const Request& request) {
   Result<Loan> next = connect({{place, opening}, *turn}, request, started_ns);
   if (!next.ok()) return next.status();
   loan = next.value();
+  // The same loan still: no other acquire.
+  std::atomic<std::uint64_t>& leases = ref().info(place).leases;
+  leases.store(leases.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
   return Status();
 }
 

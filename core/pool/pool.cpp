@@ -373,7 +373,9 @@ Result<Loan> Pool::find(const Request& request, std::uint64_t started_ns) {
       return code == Code::kTimeout && !failure.ok() ? Result<Loan>(std::move(failure)) : loan;
     }
     const Deadline retry = Deadline::after(pause);
-    if (request.deadline.passed(retry.ns())) return loan;
+    if (request.deadline.passed(retry.ns())) {
+      return failure.ok() ? too_late(request, started_ns, loan.status().message()) : failure;
+    }
     const timespec wait{0, static_cast<long>(Nanos(pause).count())};
     nanosleep(&wait, nullptr);
     pause = std::min(pause * 2, milliseconds(100));

@@ -107,6 +107,8 @@ void Ticket::job_ended(shm::PlaceIndex place, Status status) {
   } else if (is_worth_another_try(status)) {
     due_ns_.store(0);  // from the start, at the keeper's next look
     in_job_.store(false);
+  } else if (is_passing(status.code())) {
+    end(pool_.too_late(request_, started_ns_, status.message()));
   } else {
     end(std::move(status).in("pool " + pool_.config().name));
   }
