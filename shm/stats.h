@@ -52,9 +52,10 @@ class StatsBook {
   void add(Counter counter, std::uint64_t by = 1) {
     row_->counters[static_cast<std::size_t>(counter)].fetch_add(by, std::memory_order_relaxed);
   }
-  void record(Histogram histogram, std::uint64_t ns) {
+  /// `times`: how many it stands for, where one in so many is timed.
+  void record(Histogram histogram, std::uint64_t ns, std::uint64_t times = 1) {
     row_->histograms[static_cast<std::size_t>(histogram)][histogram_bucket(ns)].fetch_add(
-        1, std::memory_order_relaxed);
+        times, std::memory_order_relaxed);
   }
 
  private:

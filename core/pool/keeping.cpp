@@ -48,7 +48,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   if (fill_waits_ && shm::breaker_of(ref()).is_closed()) next_second_ns_ = 0;
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
-    see_whether_to_tick(now_ns);
+    see_how_busy(now_ns);
     tick_second(now_ns);
     if (!is_valid()) close_unowned();
     step_jobs(now_ns);  // what these began
@@ -69,12 +69,12 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
 // Once a second. A tick costs a wake of the keeper, some 20 us of processor time; a lease that
 // finds none reads the coarse clock, and so does its release: 10 ns together. So it is for those
 // who lend some hundred thousand times a second.
-void Pool::see_whether_to_tick(std::uint64_t now_ns) {
+void Pool::see_how_busy(std::uint64_t now_ns) {
   std::uint64_t steps = 0;
   for (const Slot& slot : slots_.all()) steps += slot.serial.load(std::memory_order_relaxed);
-  if (steps - std::exchange(steps_before_, steps) >= kManySteps) {
-    ticks_until_ns_ = now_ns + kTicksForNs;
-  }
+  const std::uint64_t lately = steps - std::exchange(steps_before_, steps);
+  if (lately >= kManySteps) ticks_until_ns_ = now_ns + kTicksForNs;
+  pace_timing(lately / 2);
 }
 
 void Pool::add_poll_targets(std::vector<PollTarget>& targets) {

@@ -140,7 +140,11 @@ PlaceIndex Pool::take_any_idle() {
   slot.serial.store(serial, std::memory_order_relaxed);
   shm::PlaceInfo& info = ref().info(place);
   store_if_new(info.since_ns, now_ns);
-  info.leases.store(info.leases.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  const std::uint64_t leases = info.leases.load(std::memory_order_relaxed) + 1;
+  info.leases.store(leases, std::memory_order_relaxed);
+  const std::uint64_t untimed = untimed_.load(std::memory_order_relaxed);
+  if ((leases * kSpread & untimed) == 0) [[unlikely]]
+    begin_timing(slot, untimed);
   store_if_new(info.holder_thread, thread_id());
   if (!label.empty() || slot.labelled) show_label(place, label);
   loan.place = place;
@@ -208,6 +212,7 @@ Result<std::uint32_t> Pool::class_of(std::string_view name) const {
 
 // Its holder has it no more; a class that it counted for has one less.
 void Pool::note_returned(const Loan& loan) {
+  if (slots_[loan.place].timed_from_ns != 0) end_timing(slots_[loan.place]);
   slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
   store_if_new(ref().info(loan.place).holder_class, 0u);
 }
@@ -439,6 +444,8 @@ void Pool::serve_if_wanted(PlaceIndex place) {
 // before it looked, and finds the place idle. The other order loses wake-ups.
 [[gnu::always_inline]] inline void Pool::give_back(const Loan& loan) {
   Slot& slot = slots_[loan.place];
+  if (slot.timed_from_ns != 0) [[unlikely]]
+    end_timing(slot);
   slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
   set_if_new(slot.idle_since_ns, now_ns());
   set_if_new<const void*>(memory.pool, this);
