@@ -479,37 +479,6 @@ void Pool::give_on(const Loan& loan, std::optional<CloseReason> why) {
   }
 }
 
-Stats Pool::stats() const {
-  Stats stats;
-  const shm::PoolRow& row = ref().row();
-  stats.max = row.max.load();
-  stats.min = row.min.load();
-  stats.keep = row.keep.load();
-  Stats own;
-  for (PlaceIndex i = 0; i < ref().capacity(); ++i) {
-    const PlaceWord word(cell(i).load());
-    add_places(stats, word.state(), 1);
-    if (word.belongs_to(self())) add_places(own, word.state(), 1);
-    stats.acquires += ref().info(i).leases.load(std::memory_order_relaxed);
-  }
-  stats.worker_idle = own.idle;
-  stats.worker_used = own.used;
-  const shm::LineView line = shm::look_at_line(ref(), self());
-  stats.waiting = line.waiting + line.waiting_local;
-  stats.paused = shm::demand_of(row).is_paused();
-  stats.generation = shm::demand_of(row).generation();
-  stats.acquires -= std::min(stats.acquires, row.acquires_popped.load());
-  take_counters(stats, [this](shm::Counter counter) { return shm::sum_counter(ref(), counter); });
-  return stats;
-}
-
-Stats Pool::pop_stats() {
-  Stats stats = this->stats();
-  ref().row().acquires_popped.fetch_add(stats.acquires);
-  take_counters(stats, [this](shm::Counter counter) { return shm::pop_counter(ref(), counter); });
-  return stats;
-}
-
 void Pool::close() {
   if ((attention_.fetch_or(kClosed) & kClosed) != 0) return;
   tell({.kind = EventKind::kPoolClosed});

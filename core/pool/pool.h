@@ -14,6 +14,7 @@
 //   breaking.cpp  the breaker: what a failure means, and who is told
 //   moving.cpp    connections that move to or come from other workers, live
 //   timing.cpp    how long one lease in so many is out
+//   viewing.cpp   what is seen of the pool: for people, and for its policy
 //   deciding.cpp  pause, clear, drain, resize, check: what is decided for the pool as a whole
 //
 // Threads: all public methods from any thread of this process, except the keeper's part, which one
@@ -39,11 +40,13 @@
 #include "config/pool_config.h"
 #include "driver/connection.h"
 #include "policy/policy.h"
+#include "policy/window.h"
 #include "pool/cancellation.h"
 #include "pool/events.h"
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
+#include "pool/surroundings.h"
 #include "shm/breaker.h"
 #include "shm/control.h"
 #include "shm/handover.h"
@@ -480,7 +483,6 @@ class Pool {
   void note_answer(PlaceIndex target, bool answered, bool gone);
   static bool has_nothing_to_do(const Job& job);
   static void copy_token(const std::string& bytes, weir_token_t& token);
-  [[nodiscard]] policy::PoolView view(std::uint64_t now_ns) const;
   void tick_second(std::uint64_t now_ns);
   void see_how_busy(std::uint64_t now_ns);
   void expire_idle(const policy::PoolView& view, std::uint64_t now_ns);
@@ -488,6 +490,11 @@ class Pool {
   [[nodiscard]] std::uint64_t backoff_ns() const;
   void report_leaks(std::uint64_t now_ns);
   void sample_use(std::uint64_t now_ns);
+
+  // -- viewing.cpp
+  [[nodiscard]] Stats stats_of(const shm::PoolFigures& figures) const;
+  [[nodiscard]] static policy::PoolView view_of(shm::BreakerWord breaker, std::uint64_t now_ns);
+  [[nodiscard]] policy::PoolView look_around(std::uint64_t now_ns);
 
   // -- retiring.cpp
   void retire_excess(bool once_a_second);
@@ -556,6 +563,8 @@ class Pool {
   std::vector<std::uint64_t> unowned_;          // fenced, per place: serial + 1 when last seen so
   mutable std::minstd_rand jitter_{std::random_device{}()};
   policy::SizeDecision size_;
+  policy::SlidingWindow window_{shm::kHistogramEndsNs};
+  Surroundings surroundings_;
   std::uint64_t next_ticket_tick_ns_ = UINT64_MAX;
   unsigned ticket_ticks_ = 0;
   std::uint64_t next_second_ns_ = 0;
