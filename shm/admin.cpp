@@ -9,6 +9,7 @@
 #include "shm/in_force.h"
 #include "shm/lingering.h"
 #include "shm/liveness.h"
+#include "shm/permits.h"
 #include "shm/pool_ref.h"
 #include "shm/reaper.h"
 #include "shm/words.h"
@@ -16,16 +17,6 @@
 
 namespace weir::shm {
 namespace {
-
-std::uint32_t count_held(const Segment& segment, const QuotaRow& row) {
-  const std::span<Word> permits = permits_of(segment, row);
-  return static_cast<std::uint32_t>(
-      std::count_if(permits.begin(), permits.end(), [&](const Word& cell) {
-        const PermitWord word(cell.load());
-        return word.state() == PermitState::kHeld && word.place() < segment.places().size() &&
-               !word.is_void(PlaceWord(segment.places()[word.place()].load()));
-      }));
-}
 
 std::uint32_t count_occupied(const Segment& segment, const PoolRow& row) {
   const std::span<Word> places = places_of(segment, row);
@@ -94,7 +85,7 @@ Result<Resized> resize_quota(const Segment& segment, std::uint32_t id, std::uint
   WEIR_TRY(check("quota " + resized.name, limit, resized.room));
   set({row.limit, row.overruled_limit, row.revision}, limit, resized);
   put_permits_in_force(segment, row);
-  resized.in_use = count_held(segment, row);
+  resized.in_use = count_held(segment, permits_of(segment, row));
   for (const PoolRow& pool : segment.pools()) {
     if (pool.declared.load() != 0 && pool.quota.load() == id) resized.usable += pool.max.load();
   }

@@ -49,7 +49,8 @@ void for_each_in_line(const PoolRef& pool, Each each) {
                         rows[i].ticket.load(std::memory_order_relaxed),
                         rows[i].since_ns.load(std::memory_order_relaxed),
                         belongs & 0xfff,
-                        is_short};
+                        is_short,
+                        klass};
     each(who, mate, (belongs & kLocalOnly) != 0);
   }
 }
@@ -95,6 +96,12 @@ LineView look_at_line(const PoolRef& pool, WorkerId self) {
     if (!view.oldest_own || who.goes_before(*view.oldest_own)) view.oldest_own = who;
   });
   return view;
+}
+
+std::vector<Candidate> everybody_in_line(const PoolRef& pool) {
+  std::vector<Candidate> all;
+  for_each_in_line(pool, [&](const Candidate& who, bool, bool) { all.push_back(who); });
+  return all;
 }
 
 std::optional<Candidate> oldest_in_line(const PoolRef& pool,

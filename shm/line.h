@@ -11,6 +11,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "shm/pool_ref.h"
@@ -25,7 +26,8 @@ struct Candidate {
   std::uint64_t ticket = 0;
   std::uint64_t since_ns = 0;
   std::uint32_t pool = kNone;
-  bool is_short = false;  // its class has less than its floor
+  bool is_short = false;    // its class has less than its floor
+  std::uint32_t klass = 0;  // 1 + its class; 0: none
   /// Whether it is served before `other` of the same pool: classes below their floor first, then by
   /// arrival.
   [[nodiscard]] bool goes_before(const Candidate& other) const {
@@ -49,6 +51,8 @@ struct LineView {
   [[nodiscard]] bool anybody() const { return waiting + waiting_local + waiting_mates > 0; }
 };
 [[nodiscard]] LineView look_at_line(const PoolRef& pool, WorkerId self);
+/// Everybody in line for `pool` or for another pool of its quota.
+[[nodiscard]] std::vector<Candidate> everybody_in_line(const PoolRef& pool);
 /// The classes of the pool that hold less than their floor, by bits: 1 << class. A look at every
 /// place, where there are classes.
 [[nodiscard]] std::uint32_t short_classes(const PoolRef& pool);

@@ -136,4 +136,13 @@ bool may_have_permit(const PoolRef& pool) {
   return free_void_permits(pool) > 0;
 }
 
+std::uint32_t count_held(const Segment& segment, std::span<const Word> permits) {
+  return static_cast<std::uint32_t>(
+      std::count_if(permits.begin(), permits.end(), [&](const Word& cell) {
+        const PermitWord permit(cell.load());
+        return permit.state() == PermitState::kHeld && permit.place() < segment.places().size() &&
+               !permit.is_void(PlaceWord(segment.places()[permit.place()].load()));
+      }));
+}
+
 }  // namespace weir::shm

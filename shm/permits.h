@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "shm/pool_ref.h"
 #include "shm/words.h"
@@ -24,5 +25,8 @@ unsigned free_void_permits(const PoolRef& pool);
 
 /// Whether a permit is free right now (a look, not a claim). True without a quota.
 [[nodiscard]] bool may_have_permit(const PoolRef& pool);
+
+/// How many of a quota's permits are held; void ones are not.
+[[nodiscard]] std::uint32_t count_held(const Segment& segment, std::span<const Word> permits);
 
 }  // namespace weir::shm

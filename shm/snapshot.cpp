@@ -6,6 +6,7 @@
 #include "shm/control.h"
 #include "shm/file_locks.h"
 #include "shm/pool_ref.h"
+#include "shm/stats.h"
 
 namespace weir::shm {
 namespace {
@@ -41,17 +42,6 @@ PlaceSnapshot copy_place(std::uint32_t index, PlaceWord word, const PlaceInfo& i
   place.label = info.label.load();
   place.token = info.load_token();
   return place;
-}
-
-void add_figures(PoolSnapshot& pool, const StatsRow& row) {
-  for (std::size_t i = 0; i < kCounters; ++i) {
-    pool.counters[i] += row.counters[i].load(std::memory_order_relaxed);
-  }
-  for (std::size_t h = 0; h < kHistograms; ++h) {
-    for (std::size_t b = 0; b < kHistogramBuckets; ++b) {
-      pool.histograms[h][b] += row.histograms[h][b].load(std::memory_order_relaxed);
-    }
-  }
 }
 
 PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t now_ns) {
@@ -93,15 +83,12 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
     pool.places.push_back(copy_place(static_cast<std::uint32_t>(i), word, info, now_ns));
   }
   pool.acquires -= std::min(pool.acquires, row.acquires_popped.load(std::memory_order_relaxed));
+  const PoolFigures figures = look_at_figures(segment, id);
+  pool.counters = figures.counters;
+  pool.histograms = figures.histograms;
   const StatsRow& totals = segment.pool_totals()[id];
-  add_figures(pool, totals);
   for (std::size_t b = 0; b < kHandoverBuckets; ++b) {
     pool.handovers[b] = totals.handovers[b].load(std::memory_order_relaxed);
-  }
-  for (const StatsRow& stats : segment.stats()) {
-    if ((stats.owner.load(std::memory_order_relaxed) & 0xffffffffu) == id + 1) {
-      add_figures(pool, stats);
-    }
   }
   return pool;
 }

@@ -1,5 +1,7 @@
 #include "shm/stats.h"
 
+#include <algorithm>
+
 namespace weir::shm {
 namespace {
 
@@ -24,16 +26,25 @@ void fold(const Segment& segment, StatsRow& row, std::uint32_t pool_plus_one) {
   }
 }
 
-// Over a pool's totals and everybody's rows of it.
+// A pool's totals and everybody's rows of it. The totals first: what is folded in meanwhile is then
+// seen once or not at all.
+template <typename Each>
+void for_each_row(const Segment& segment, std::uint32_t pool, Each each) {
+  each(segment.pool_totals()[pool]);
+  const std::size_t used =
+      std::size_t{segment.header().workers_high.load()} * segment.geometry().stats_per_worker;
+  const std::span<StatsRow> rows = segment.stats();
+  for (StatsRow& row : rows.first(std::min(used, rows.size()))) {
+    if (pool_of(row.owner.load(std::memory_order_relaxed)) == pool + 1) each(row);
+  }
+}
+
 template <typename ValueOf>
 std::uint64_t sum_of(const PoolRef& pool, Counter counter, ValueOf value_of) {
-  const auto index = static_cast<std::size_t>(counter);
-  std::uint64_t sum = value_of(pool.totals().counters[index]);
-  for (StatsRow& row : pool.segment().stats()) {
-    if (pool_of(row.owner.load(std::memory_order_relaxed)) == pool.id() + 1) {
-      sum += value_of(row.counters[index]);
-    }
-  }
+  std::uint64_t sum = 0;
+  for_each_row(pool.segment(), pool.id(), [&](StatsRow& row) {
+    sum += value_of(row.counters[static_cast<std::size_t>(counter)]);
+  });
   return sum;
 }
 
@@ -65,6 +76,21 @@ bool may_use_pool(const Segment& segment, std::uint32_t row, std::uint32_t pool)
     if (pool_of(mark) == pool + 1) return true;
   }
   return true;
+}
+
+PoolFigures look_at_figures(const Segment& segment, std::uint32_t pool) {
+  PoolFigures figures;
+  for_each_row(segment, pool, [&](const StatsRow& row) {
+    for (std::size_t i = 0; i < kCounters; ++i) {
+      figures.counters[i] += row.counters[i].load(std::memory_order_relaxed);
+    }
+    for (std::size_t h = 0; h < kHistograms; ++h) {
+      for (std::size_t b = 0; b < kHistogramBuckets; ++b) {
+        figures.histograms[h][b] += row.histograms[h][b].load(std::memory_order_relaxed);
+      }
+    }
+  });
+  return figures;
 }
 
 std::uint64_t sum_counter(const PoolRef& pool, Counter counter) {

@@ -5,6 +5,7 @@
 // atomics, any thread. Fork: a child gets rows of its own.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "shm/pool_ref.h"
@@ -18,15 +19,22 @@ inline void count(const PoolRef& pool, Counter counter, std::uint64_t by = 1) {
                                                                       std::memory_order_relaxed);
 }
 
-/// The bucket for a duration: bucket 0 is below 10 us; upper ends go 10, 15, 20, 30, 40, 60 us ...;
-/// the last takes the rest (above 83 s).
-inline std::size_t histogram_bucket(std::uint64_t ns) {
-  std::uint64_t upper = 10'000;
-  std::size_t bucket = 0;
-  while (ns >= upper && bucket + 1 < kHistogramBuckets) {
-    upper += bucket % 2 == 0 ? upper / 2 : upper / 3;  // doubling in two steps
-    ++bucket;
+/// The upper ends of the buckets for durations: 10, 15, 20, 30, 40, 60 us ...; the last bucket
+/// takes the rest (above 83 s).
+inline constexpr std::array<std::uint64_t, kHistogramBuckets - 1> kHistogramEndsNs = [] {
+  std::array<std::uint64_t, kHistogramBuckets - 1> ends{};
+  std::uint64_t end = 10'000;
+  for (std::size_t bucket = 0; bucket < ends.size(); ++bucket) {
+    ends[bucket] = end;
+    end += bucket % 2 == 0 ? end / 2 : end / 3;  // doubling in two steps
   }
+  return ends;
+}();
+
+/// The bucket for a duration: the first whose end is above it.
+inline std::size_t histogram_bucket(std::uint64_t ns) {
+  std::size_t bucket = 0;
+  while (bucket < kHistogramEndsNs.size() && ns >= kHistogramEndsNs[bucket]) ++bucket;
   return bucket;
 }
 
@@ -52,9 +60,10 @@ class StatsBook {
   void add(Counter counter, std::uint64_t by = 1) {
     row_->counters[static_cast<std::size_t>(counter)].fetch_add(by, std::memory_order_relaxed);
   }
-  void record(Histogram histogram, std::uint64_t ns) {
+  /// `times`: how many it stands for, where one in so many is timed.
+  void record(Histogram histogram, std::uint64_t ns, std::uint64_t times = 1) {
     row_->histograms[static_cast<std::size_t>(histogram)][histogram_bucket(ns)].fetch_add(
-        1, std::memory_order_relaxed);
+        times, std::memory_order_relaxed);
   }
 
  private:
@@ -64,6 +73,22 @@ class StatsBook {
 /// Whether the living worker in `row` may be using pool `pool`: it has figures of it, or more pools
 /// than rows to keep figures in.
 [[nodiscard]] bool may_use_pool(const Segment& segment, std::uint32_t row, std::uint32_t pool);
+
+/// All of a pool's figures: its totals and everybody's rows, in one pass. While somebody's are
+/// folded in, they may be missing from the sum; none counts twice.
+struct PoolFigures {
+  std::array<std::uint64_t, kCounters> counters{};
+  std::array<std::array<std::uint64_t, kHistogramBuckets>, kHistograms> histograms{};
+
+  [[nodiscard]] std::uint64_t counter(Counter c) const {
+    return counters[static_cast<std::size_t>(c)];
+  }
+  [[nodiscard]] const auto& histogram(Histogram h) const {
+    return histograms[static_cast<std::size_t>(h)];
+  }
+};
+/// REQUIRES: row `pool` is one of the segment's.
+[[nodiscard]] PoolFigures look_at_figures(const Segment& segment, std::uint32_t pool);
 
 /// Sum of one counter over a pool's totals and everybody's rows.
 [[nodiscard]] std::uint64_t sum_counter(const PoolRef& pool, Counter counter);

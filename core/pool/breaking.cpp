@@ -152,11 +152,8 @@ void Pool::note_unanswered_ping(const Status& status) {
 
 void Pool::note_no_answer(bool by_probe) {
   tell_of(shm::note_no_answer(ref(), by_probe, [this](shm::BreakerWord counted) {
-    policy::PoolView view = this->view(monotonic_ns());
+    policy::PoolView view = view_of(counted, monotonic_ns());
     view.attempt_failed = true;
-    view.breaker = static_cast<policy::BreakerState>(counted.state());
-    view.breaker_retry_ms = counted.retry_in_ms(view.now_ms * kMillisecond);
-    view.connect_failures_in_a_row = counted.failures();
     return verdict_of(policy::FixedPolicy::breaker_for(view), view.now_ms);
   }));
 }

@@ -20,12 +20,6 @@ std::uint64_t ns_of(milliseconds duration) {
   return static_cast<std::uint64_t>(Nanos(duration).count());
 }
 
-// From 0 to below 1.
-double draw_chance() {
-  static thread_local std::minstd_rand random{std::random_device{}()};
-  return std::uniform_real_distribution<double>(0, 1)(random);
-}
-
 Deadline after_ns(std::uint64_t now_ns, milliseconds duration) {
   return Deadline::at_ns(now_ns + ns_of(duration));
 }
@@ -48,7 +42,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   if (fill_waits_ && shm::breaker_of(ref()).is_closed()) next_second_ns_ = 0;
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
-    see_whether_to_tick(now_ns);
+    see_how_busy(now_ns);
     tick_second(now_ns);
     if (!is_valid()) close_unowned();
     step_jobs(now_ns);  // what these began
@@ -69,12 +63,12 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
 // Once a second. A tick costs a wake of the keeper, some 20 us of processor time; a lease that
 // finds none reads the coarse clock, and so does its release: 10 ns together. So it is for those
 // who lend some hundred thousand times a second.
-void Pool::see_whether_to_tick(std::uint64_t now_ns) {
+void Pool::see_how_busy(std::uint64_t now_ns) {
   std::uint64_t steps = 0;
   for (const Slot& slot : slots_.all()) steps += slot.serial.load(std::memory_order_relaxed);
-  if (steps - std::exchange(steps_before_, steps) >= kManySteps) {
-    ticks_until_ns_ = now_ns + kTicksForNs;
-  }
+  const std::uint64_t lately = steps - std::exchange(steps_before_, steps);
+  if (lately >= kManySteps) ticks_until_ns_ = now_ns + kTicksForNs;
+  pace_timing(lately / 2);
 }
 
 void Pool::add_poll_targets(std::vector<PollTarget>& targets) {
@@ -249,45 +243,13 @@ void Pool::finish_close(Job& job, const Status& status) {
 
 // ---- by clock -------------------------------------------------------------------------------
 
-policy::PoolView Pool::view(std::uint64_t now_ns) const {
-  const Stats now = stats();
-  policy::PoolView view;
-  view.now_ms = now_ns / kMillisecond;
-  view.max = now.max;
-  view.min = now.min;
-  view.keep = now.keep;
-  view.max_per_worker = ref().row().max_per_worker.load();
-  view.idle_timeout_ms = static_cast<std::uint64_t>(config().idle_timeout.count());
-  view.idle = now.idle;
-  view.used = now.used;
-  view.connecting = now.connecting;
-  view.closing = now.closing;
-  view.lingering = now.lingering;
-  view.waiting = now.waiting;
-  const shm::LineView line = shm::look_at_line(ref(), self());
-  if (line.oldest && now_ns > line.oldest->since_ns) {
-    view.oldest_wait_ms = (now_ns - line.oldest->since_ns) / kMillisecond;
-  }
-  for (const shm::WorkerRow& row : parts_.segment.workers()) {
-    view.workers += shm::WorkerWord(row.word.load()).state() == shm::WorkerState::kLive ? 1 : 0;
-  }
-  view.worker_idle = now.worker_idle;
-  view.worker_used = now.worker_used;
-  const shm::BreakerWord breaker = shm::breaker_of(ref());
-  view.connect_failures_in_a_row = breaker.failures();
-  view.breaker = static_cast<policy::BreakerState>(breaker.state());
-  view.breaker_retry_ms = breaker.retry_in_ms(now_ns);
-  view.chance = draw_chance();
-  return view;
-}
-
 void Pool::tick_second(std::uint64_t now_ns) {
-  const policy::PoolView view = this->view(now_ns);
+  sample_use(now_ns);
+  const policy::PoolView view = look_around(now_ns);
   size_ = policy::clamp(parts_.policy->size(view), view);
   decide_breaker(view);
   expire_idle(view, now_ns);
   fill_warm(view, now_ns);
-  sample_use(now_ns);
   tell_of_reclaimed();
   report_leaks(now_ns);
 }

@@ -141,7 +141,11 @@ PlaceIndex Pool::take_any_idle() {
   slot.serial.store(serial, std::memory_order_relaxed);
   shm::PlaceInfo& info = ref().info(place);
   store_if_new(info.since_ns, now_ns);
-  info.leases.store(info.leases.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  const std::uint64_t leases = info.leases.load(std::memory_order_relaxed) + 1;
+  info.leases.store(leases, std::memory_order_relaxed);
+  const std::uint64_t untimed = untimed_.load(std::memory_order_relaxed);
+  if ((leases * kSpread & untimed) == 0) [[unlikely]]
+    begin_timing(slot, untimed);
   store_if_new(info.holder_thread, thread_id());
   if (!label.empty() || slot.labelled) show_label(place, label);
   loan.place = place;
@@ -209,6 +213,7 @@ Result<std::uint32_t> Pool::class_of(std::string_view name) const {
 
 // Its holder has it no more; a class that it counted for has one less.
 void Pool::note_returned(const Loan& loan) {
+  if (slots_[loan.place].timed_from_ns != 0) end_timing(slots_[loan.place]);
   slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
   store_if_new(ref().info(loan.place).holder_class, 0u);
 }
@@ -442,6 +447,8 @@ void Pool::serve_if_wanted(PlaceIndex place) {
 // before it looked, and finds the place idle. The other order loses wake-ups.
 [[gnu::always_inline]] inline void Pool::give_back(const Loan& loan) {
   Slot& slot = slots_[loan.place];
+  if (slot.timed_from_ns != 0) [[unlikely]]
+    end_timing(slot);
   slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
   set_if_new(slot.idle_since_ns, now_ns());
   set_if_new<const void*>(memory.pool, this);
@@ -473,37 +480,6 @@ void Pool::give_on(const Loan& loan, std::optional<CloseReason> why) {
     store_if_new(ref().info(loan.place).holder_class, 0u);
     give_back(loan);
   }
-}
-
-Stats Pool::stats() const {
-  Stats stats;
-  const shm::PoolRow& row = ref().row();
-  stats.max = row.max.load();
-  stats.min = row.min.load();
-  stats.keep = row.keep.load();
-  Stats own;
-  for (PlaceIndex i = 0; i < ref().capacity(); ++i) {
-    const PlaceWord word(cell(i).load());
-    add_places(stats, word.state(), 1);
-    if (word.belongs_to(self())) add_places(own, word.state(), 1);
-    stats.acquires += ref().info(i).leases.load(std::memory_order_relaxed);
-  }
-  stats.worker_idle = own.idle;
-  stats.worker_used = own.used;
-  const shm::LineView line = shm::look_at_line(ref(), self());
-  stats.waiting = line.waiting + line.waiting_local;
-  stats.paused = shm::demand_of(row).is_paused();
-  stats.generation = shm::demand_of(row).generation();
-  stats.acquires -= std::min(stats.acquires, row.acquires_popped.load());
-  take_counters(stats, [this](shm::Counter counter) { return shm::sum_counter(ref(), counter); });
-  return stats;
-}
-
-Stats Pool::pop_stats() {
-  Stats stats = this->stats();
-  ref().row().acquires_popped.fetch_add(stats.acquires);
-  take_counters(stats, [this](shm::Counter counter) { return shm::pop_counter(ref(), counter); });
-  return stats;
 }
 
 void Pool::close() {

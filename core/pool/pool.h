@@ -13,6 +13,8 @@
 //   retiring.cpp  what a shrink left above the limit
 //   breaking.cpp  the breaker: what a failure means, and who is told
 //   moving.cpp    connections that move to or come from other workers, live
+//   timing.cpp    how long one lease in so many is out
+//   viewing.cpp   what is seen of the pool: for people, and for its policy
 //   deciding.cpp  pause, clear, drain, resize, check: what is decided for the pool as a whole
 //
 // Threads: all public methods from any thread of this process, except the keeper's part, which one
@@ -38,11 +40,13 @@
 #include "config/pool_config.h"
 #include "driver/connection.h"
 #include "policy/policy.h"
+#include "policy/window.h"
 #include "pool/cancellation.h"
 #include "pool/events.h"
 #include "pool/jobs.h"
 #include "pool/slots.h"
 #include "pool/stats.h"
+#include "pool/surroundings.h"
 #include "shm/breaker.h"
 #include "shm/control.h"
 #include "shm/handover.h"
@@ -320,6 +324,15 @@ class Pool {
                        std::string_view why) const;
   Status too_late(const Request& request, std::uint64_t started_ns, std::string_view why);
 
+  // -- timing.cpp
+  // Golden ratio times 2^64 (D. Knuth, The Art of Computer Programming 3, 6.4): which leases of a
+  // place have the upper bits of leases * kSpread all 0 follows no rhythm that callers may have; an
+  // even step would find every other lease alone where long and short ones alternate.
+  static constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15u;
+  void begin_timing(Slot& slot, std::uint64_t untimed);
+  void end_timing(Slot& slot);
+  void pace_timing(std::uint64_t leases);
+
   // -- deciding.cpp
   // Whether something is as it has not been seen here: somebody waits, or the pool is paused, or
   // has a new generation.
@@ -472,14 +485,18 @@ class Pool {
   void note_answer(PlaceIndex target, bool answered, bool gone);
   static bool has_nothing_to_do(const Job& job);
   static void copy_token(const std::string& bytes, weir_token_t& token);
-  [[nodiscard]] policy::PoolView view(std::uint64_t now_ns) const;
   void tick_second(std::uint64_t now_ns);
-  void see_whether_to_tick(std::uint64_t now_ns);
+  void see_how_busy(std::uint64_t now_ns);
   void expire_idle(const policy::PoolView& view, std::uint64_t now_ns);
   void fill_warm(const policy::PoolView& view, std::uint64_t now_ns);
   [[nodiscard]] std::uint64_t backoff_ns() const;
   void report_leaks(std::uint64_t now_ns);
   void sample_use(std::uint64_t now_ns);
+
+  // -- viewing.cpp
+  [[nodiscard]] Stats stats_of(const shm::PoolFigures& figures) const;
+  [[nodiscard]] static policy::PoolView view_of(shm::BreakerWord breaker, std::uint64_t now_ns);
+  [[nodiscard]] policy::PoolView look_around(std::uint64_t now_ns);
 
   // -- retiring.cpp
   void retire_excess(bool once_a_second);
@@ -523,7 +540,9 @@ class Pool {
   alignas(64) std::atomic<std::uint32_t> attention_{0};
   std::atomic<std::uint64_t> tick_ns_{0};  // 0: nobody refreshes it, read a clock
   std::atomic<std::uint32_t> quiet_{0};    // demand as long as nothing has to be looked at
+  std::atomic<std::uint64_t> untimed_{0};  // in which bits a lease's number must be 0 to be timed
   alignas(64) std::atomic<std::uint32_t> inside_{0};  // callers in acquire() or release()
+  std::atomic<std::uint32_t> timed_{0};               // leases since the keeper's last look
   std::atomic<bool> asking_{false};                   // a job of kind kConfirm exists
   std::atomic<bool> close_next_{false};               // the next one given back is in excess
   std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
@@ -546,6 +565,8 @@ class Pool {
   std::vector<std::uint64_t> unowned_;          // fenced, per place: serial + 1 when last seen so
   mutable std::minstd_rand jitter_{std::random_device{}()};
   policy::SizeDecision size_;
+  policy::SlidingWindow window_{shm::kHistogramEndsNs};
+  Surroundings surroundings_;
   std::uint64_t next_ticket_tick_ns_ = UINT64_MAX;
   unsigned ticket_ticks_ = 0;
   std::uint64_t next_second_ns_ = 0;

@@ -34,6 +34,10 @@ struct alignas(64) Slot {
   // 0: never. Also written by whoever finds that the server of them all is not what it was.
   std::atomic<std::uint64_t> expires_ns{0};
   std::uint64_t idle_since_ns = 0;
+  // One lease in so many is timed: since when it is lent, and how many it stands for. 0: this one
+  // is not.
+  std::uint64_t timed_from_ns = 0;
+  std::uint32_t timed_for = 0;
   std::uint64_t checked_ns = 0;  // when it last answered
   // Counts returns of the pool's, where an order is kept. Atomic: any thread looks who is next.
   std::atomic<std::uint64_t> returned{0};
