@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -140,6 +141,39 @@ constexpr Key<QuotaConfig> kQuotaKeys[] = {
     choice_key<&QuotaConfig::on_conflict, kConflicts, QuotaConfig>("on_conflict"),
 };
 
+// Which of these a script has, and of which type, is for the script to say.
+Status read_policy_params(const Item& item, PoolConfig& pool) {
+  using Kind = ConfigNode::Kind;
+  if (item.node.kind != Kind::kTable) {
+    return item.spot.expected("a table such as { headroom = 1.5 }", kind_of(item.node));
+  }
+  for (const ConfigNode& node : item.node.children) {
+    const Item param = item_in(item.spot, node);
+    const std::string form = "a finite number, true, false or a text that is not empty";
+    if (node.kind == Kind::kInteger) {
+      pool.policy_params[node.name] = static_cast<double>(node.integer);
+    } else if (node.kind == Kind::kFraction && std::isfinite(node.fraction)) {
+      pool.policy_params[node.name] = node.fraction;
+    } else if (node.kind == Kind::kBoolean) {
+      pool.policy_params[node.name] = node.boolean;
+    } else {
+      Result<std::string> text = text_of(param, form);
+      if (!text.ok()) return text.status();
+      pool.policy_params[node.name] = std::move(text).value();
+    }
+  }
+  return {};
+}
+
+std::string write_policy_params(const PoolConfig& pool) {
+  std::string out;
+  for (const auto& [name, value] : pool.policy_params) {
+    out += (out.empty() ? "{ " : ", ") + shown_key(name) + " = " +
+           std::visit([](const auto& one) { return written(one); }, value);
+  }
+  return out.empty() ? out : out + " }";
+}
+
 constexpr Key<PoolConfig> kPoolKeys[] = {
     word_key<&PoolConfig::driver, is_valid_name, kNameForm, PoolConfig>("driver"),
     {"dsn", Form::kText, read_text<&PoolConfig::dsn>, write_nothing, true},
@@ -181,12 +215,8 @@ constexpr Key<PoolConfig> kPoolKeys[] = {
     flag_key<&PoolConfig::pause_on_populate_error, PoolConfig>("pause_on_populate_error"),
     flag_key<&PoolConfig::capture_stack, PoolConfig>("capture_stack"),
     choice_key<&PoolConfig::on_conflict, kConflicts, PoolConfig>("on_conflict"),
-};
-
-// What this version cannot do yet. To take such a key and do nothing would be worse than to say so.
-constexpr std::string_view kPlannedPoolKeys[] = {
-    "policy",
-    "policy_params",
+    text_key<&PoolConfig::policy, PoolConfig>("policy"),
+    {"policy_params", Form::kTable, read_policy_params, write_policy_params},
 };
 
 // What other pools call it: SQLAlchemy, Django, MongoDB's drivers, redis-py, psycopg, HikariCP, Go.
@@ -238,18 +268,10 @@ std::vector<KeyInfo> key_infos(std::string_view family) {
   return infos;
 }
 
-bool is_planned(std::string_view family, std::string_view name) {
-  const std::span<const std::string_view> planned =
-      family == "pool" ? std::span<const std::string_view>(kPlannedPoolKeys)
-                       : std::span<const std::string_view>();
-  return std::find(planned.begin(), planned.end(), name) != planned.end();
-}
-
 std::optional<std::string> key_problem(std::string_view family, std::string_view name) {
   std::vector<std::string_view> names;
   for (const KeyInfo& info : key_infos(family)) names.push_back(info.name);
   if (std::find(names.begin(), names.end(), name) != names.end()) return std::nullopt;
-  if (is_planned(family, name)) return "this version of weir does not support it yet";
   const auto word = std::find_if(std::begin(kOthersWords), std::end(kOthersWords),
                                  [&](const auto& pair) { return pair.first == name; });
   if (family == "pool" && word != std::end(kOthersWords)) {

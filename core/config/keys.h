@@ -18,7 +18,7 @@
 namespace weir::config {
 
 /// What kind of value a key has, for those who make one from the text of a variable.
-enum class Form { kText, kTexts, kCount, kDuration, kChoice, kFlag };
+enum class Form { kText, kTexts, kCount, kDuration, kChoice, kFlag, kTable };
 
 template <typename Target>
 struct Key {
@@ -42,11 +42,8 @@ struct KeyInfo {
 /// Of "runtime", "quota" or "pool".
 [[nodiscard]] std::vector<KeyInfo> key_infos(std::string_view family);
 
-/// Why `name` is no key of such a section: not yet, or never, with the nearest that is one; nullopt
-/// if it is one.
+/// Why `name` is no key of such a section, with the nearest that is one; nullopt if it is one.
 [[nodiscard]] std::optional<std::string> key_problem(std::string_view family,
                                                      std::string_view name);
-/// Whether this version knows of the key without being able to do what it says.
-[[nodiscard]] bool is_planned(std::string_view family, std::string_view name);
 
 }  // namespace weir::config

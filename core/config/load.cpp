@@ -207,6 +207,7 @@ Result<Loaded> read_tree(ConfigNode root, const Input& input) {
   }
   for (auto& pool : pools) {
     resolve(pool.config.password_file, input.folder);
+    resolve(pool.config.policy, input.folder);
     list("pool." + pool.config.name, pool.config, &pool.section.node, pool_keys(), loaded.settings);
     config.pools.push_back(std::move(pool.config));
   }

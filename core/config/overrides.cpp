@@ -95,7 +95,10 @@ void set_origin(ConfigNode& node, const Source& source) {
 /// nullopt: it begins as TOML does, and goes on otherwise.
 std::optional<ConfigNode> value_of(const std::string& text, Form form) {
   ConfigNode node;
-  if (is_quoted(text) || (form == Form::kTexts && text.starts_with('['))) return parse_value(text);
+  if (is_quoted(text) || (form == Form::kTexts && text.starts_with('[')) ||
+      (form == Form::kTable && text.starts_with('{'))) {
+    return parse_value(text);
+  }
   if (const auto number = whole_number(text);
       number && (form == Form::kCount || form == Form::kDuration)) {
     node.kind = ConfigNode::Kind::kInteger;
@@ -128,9 +131,6 @@ ConfigNode* section_of(ConfigNode& root, const Target& target, bool may_add, con
 Status apply(const std::string& variable, const std::string& value, const Target& target,
              bool may_add, ConfigNode& root) {
   const Source source{Source::Kind::kEnvironment, variable, 0};
-  if (is_planned(target.family, target.key)) {
-    return {Code::kBadConfig, variable + ": this version of weir does not support it yet"};
-  }
   const std::vector<KeyInfo> keys = key_infos(target.family);
   const auto key = std::find_if(keys.begin(), keys.end(),
                                 [&](const KeyInfo& info) { return info.name == target.key; });

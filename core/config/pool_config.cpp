@@ -157,6 +157,9 @@ std::optional<ConfigProblem> PoolConfig::problem() const {
                         std::to_string(min));
   }
   if (Problem found = classes_problem(classes, max)) return found;
+  if (policy.empty() && !policy_params.empty()) {
+    return make_problem("policy_params", "them beside policy only", "no policy");
+  }
   return std::nullopt;
 }
 

@@ -6,8 +6,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/status.h"
@@ -46,6 +49,9 @@ struct ConfigProblem {
   std::string key;
   std::string text;
 };
+
+/// What is said to a policy's script, by the names of its own parameters.
+using PolicyParams = std::map<std::string, std::variant<bool, double, std::string>, std::less<>>;
 
 struct PoolConfig {
   std::string name{};           // [a-z][a-z0-9]*, at most 31 bytes
@@ -87,6 +93,8 @@ struct PoolConfig {
   OnConnectError on_connect_error = OnConnectError::kFailFast;
   OnConflict on_conflict = OnConflict::kKeep;
   std::vector<std::string> on_connect{};  // statements run on every new connection
+  std::string policy{};                   // a script's file; empty: the built-in policy
+  PolicyParams policy_params{};           // with a policy only
 
   [[nodiscard]] std::uint32_t kept() const { return keep.value_or(max); }
   /// How long a dead worker's session counts when nobody can be asked: a server notices within

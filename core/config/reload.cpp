@@ -9,7 +9,7 @@ namespace weir::config {
 namespace {
 
 // What the others decide is part of what sessions are, or of how callers are served all along.
-constexpr std::array<std::string_view, 23> kReloadablePoolKeys = {"min",
+constexpr std::array<std::string_view, 25> kReloadablePoolKeys = {"min",
                                                                   "keep",
                                                                   "max",
                                                                   "max_per_worker",
@@ -31,7 +31,9 @@ constexpr std::array<std::string_view, 23> kReloadablePoolKeys = {"min",
                                                                   "on_connect_error",
                                                                   "pause_on_populate_error",
                                                                   "capture_stack",
-                                                                  "on_conflict"};
+                                                                  "on_conflict",
+                                                                  "policy",
+                                                                  "policy_params"};
 constexpr std::array<std::string_view, 2> kReloadableQuotaKeys = {"limit", "on_conflict"};
 
 template <std::size_t kCount>

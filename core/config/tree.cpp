@@ -13,15 +13,6 @@ namespace {
 
 constexpr std::size_t kMostBytes = 1 << 20;
 
-const char* name_of(toml::node_type type) {
-  switch (type) {
-    case toml::node_type::floating_point:
-      return "a number with a fraction";
-    default:
-      return "a date or time";
-  }
-}
-
 using Positioned = std::pair<toml::source_position, ConfigNode>;
 
 ConfigNode to_tree(const toml::node& from, const std::string& origin);
@@ -71,8 +62,11 @@ ConfigNode to_tree(const toml::node& from, const std::string& origin) {
   } else if (const auto* boolean = from.as_boolean(); boolean != nullptr) {
     node.kind = ConfigNode::Kind::kBoolean;
     node.boolean = boolean->get();
+  } else if (const auto* fraction = from.as_floating_point(); fraction != nullptr) {
+    node.kind = ConfigNode::Kind::kFraction;
+    node.fraction = fraction->get();
   } else {
-    node.text = name_of(from.type());
+    node.text = "a date or time";
   }
   return node;
 }

@@ -17,7 +17,7 @@
 namespace weir::config {
 
 struct ConfigNode {
-  enum class Kind { kTable, kArray, kText, kInteger, kBoolean, kOther };
+  enum class Kind { kTable, kArray, kText, kInteger, kFraction, kBoolean, kOther };
 
   std::string name{};  // its key; empty for the elements of an array
   Source source{};     // where its key (for an element: where it) stands
@@ -25,6 +25,7 @@ struct ConfigNode {
   std::string text{};        // kText: the text; kOther: what it is, for people ("a date or time")
   bool is_literal = false;   // kText: "${" means itself
   std::int64_t integer = 0;  // kInteger
+  double fraction = 0;       // kFraction: may be infinite, or no number at all
   bool boolean = false;      // kBoolean
   std::vector<ConfigNode> children{};  // kTable, kArray: in the order of the file
 

@@ -36,6 +36,8 @@ std::string kind_of(const ConfigNode& node) {
       return "a text";
     case Kind::kInteger:
       return "a number";
+    case Kind::kFraction:
+      return "a number with a fraction";
     case Kind::kBoolean:
       return "a boolean";
     case Kind::kOther:

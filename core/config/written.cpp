@@ -1,5 +1,8 @@
 #include "config/written.h"
 
+#include <array>
+#include <charconv>
+
 #include "base/text.h"
 
 namespace weir::config {
@@ -16,6 +19,12 @@ std::string quoted(std::string_view text) {
 
 std::string written(const std::string& text) {
   return may_hold_password(text) ? std::string(kNotShown) : quoted(text);
+}
+
+std::string written(double number) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+  return std::string(text.data(), end);
 }
 
 std::string written(const std::vector<std::string>& texts) {

@@ -21,6 +21,8 @@ inline constexpr std::string_view kNotShown = "\"(not shown)\"";
 /// `text` as a TOML string, or kNotShown if it may hold a password.
 [[nodiscard]] std::string written(const std::string& text);
 [[nodiscard]] inline std::string written(std::uint32_t count) { return std::to_string(count); }
+/// The shortest text that reads back the same.
+[[nodiscard]] std::string written(double number);
 [[nodiscard]] inline std::string written(bool flag) { return flag ? "true" : "false"; }
 [[nodiscard]] inline std::string written(std::chrono::milliseconds duration) {
   return '"' + duration_text(duration) + '"';

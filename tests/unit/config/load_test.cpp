@@ -354,10 +354,14 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Bad{"[quota.pg]\nlimit = 3\nleave = 2\n",
             "3: quota.pg.leave: expected it beside limit = \"auto\" only, found limit = 3"},
-        Bad{pool_with("policy = \"adaptive.lua\""),
-            "4: pool.main.policy: this version of weir does not support it yet"},
         Bad{pool_with("[pool.main.policy_params]\nheadroom = 1.5"),
-            "4: pool.main.policy_params: this version of weir does not support it yet"},
+            "4: pool.main.policy_params: expected them beside policy only, found no policy"},
+        Bad{pool_with("policy_params = 3"),
+            "4: pool.main.policy_params: expected a table such as { headroom = 1.5 }, found a "
+            "number"},
+        Bad{pool_with("policy = \"a.lua\"\npolicy_params = { headroom = inf }"),
+            "5: pool.main.policy_params.headroom: expected a finite number, true, false or a text "
+            "that is not empty, found a number with a fraction"},
         Bad{pool_with("reserve = 10"),
             "4: pool.main.reserve: expected less than max (10), found 10"},
         Bad{pool_with("reserve = -1"),

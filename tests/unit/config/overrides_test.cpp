@@ -179,9 +179,13 @@ INSTANTIATE_TEST_SUITE_P(Names, AWrongVariable,
                                          Wrong{"WEIR_QUOTA_PGS_LIMIT", "WEIR_QUOTA_PG_LIMIT"},
                                          Wrong{"WEIR_RUNTIME_SEGMNT", "WEIR_RUNTIME_SEGMENT"}));
 
-TEST_F(AnOverride, OfAKeyThatThisVersionCannotDoIsRefused) {
-  set("WEIR_POOL_MAIN_POLICY", "adaptive.lua");
-  EXPECT_EQ(refusal(), "WEIR_POOL_MAIN_POLICY: this version of weir does not support it yet");
+TEST_F(AnOverride, OfAPolicysParametersIsATableAsInTheFile) {
+  set("WEIR_POOL_MAIN_POLICY", "/etc/weir/adaptive.lua");
+  set("WEIR_POOL_MAIN_POLICY_PARAMS",
+      "{ headroom = 1.5, idle_ms = 30000, eager = true, tag = \"a\" }");
+  const PolicyParams expected = {
+      {"headroom", 1.5}, {"idle_ms", 30000.0}, {"eager", true}, {"tag", std::string("a")}};
+  EXPECT_EQ(good().pools.at(0).policy_params, expected);
 }
 
 TEST_F(AnOverride, IsOnlyWhatBeginsLikeOne) {
