@@ -24,6 +24,7 @@
 #include "bench/shared.h"
 #include "bench/ways.h"
 #include "demo/board.h"
+#include "demo/postgres.h"
 #include "demo/sampler.h"
 #include "demo/weir_side.h"
 #include "support/pgbouncer.h"
@@ -89,8 +90,9 @@ struct Scene {
 
 std::vector<Figure> play(const Scene& scene, std::chrono::nanoseconds length) {
   demo::Board board(1, 0);
-  const demo::Child sampler =
-      demo::start_sampler(scene.dsn_of_superuser, "app", board, kSamplePause);
+  const demo::Child sampler = demo::start_sampler(
+      [&] { return std::make_unique<demo::PostgresCounter>(scene.dsn_of_superuser, "app"); }, board,
+      kSamplePause);
   std::jthread ender;  // outlives the crew, which waits for its queries
   Crew crew(scene.crew);
   crew.begin();

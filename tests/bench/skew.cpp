@@ -29,10 +29,8 @@
 #include "demo/fleet.h"
 #include "demo/ideal.h"
 #include "demo/outcome.h"
-#include "demo/query.h"
+#include "demo/postgres.h"
 #include "demo/sampler.h"
-#include "demo/server.h"
-#include "demo/server_log.h"
 #include "demo/static_pool.h"
 #include "demo/trace.h"
 #include "demo/weir_side.h"
@@ -63,7 +61,8 @@ constexpr auto kRetryAfter = 5ms;
 /// together has waited for too long.
 class ByProxy final : public Source {
  public:
-  ByProxy(const std::string& dsn, Board& board, Gauge& gauge) : pool_(dsn, kThreads, board, gauge) {
+  ByProxy(const std::string& dsn, Board& board, Gauge& gauge)
+      : client_(dsn), pool_(client_, kThreads, board, gauge) {
     pool_.open_all();
   }
   End serve(std::uint64_t deadline_ns, std::uint32_t hold_us) override {
@@ -73,14 +72,15 @@ class ByProxy final : public Source {
   }
 
  private:
+  const demo::PostgresClient client_;
   demo::StaticPool pool_;
 };
 
 /// A connection for every thread, and one semaphore for all processes that lets twenty work.
 class Perfect final : public Source {
  public:
-  Perfect(const std::string& dsn, sem_t& turns, Board& board, Gauge& gauge)
-      : pool_(dsn, kThreads, board, gauge), turns_(turns) {
+  Perfect(const demo::Client& client, sem_t& turns, Board& board, Gauge& gauge)
+      : pool_(client, kThreads, board, gauge), turns_(turns) {
     pool_.open_all();
   }
   End serve(std::uint64_t deadline_ns, std::uint32_t hold_us) override {
@@ -147,13 +147,12 @@ std::vector<Figure> cpu_figures(const Used& before, const Used& after, const dem
 
 /// The trace served once by a fleet of workers, perhaps through the process `proxy`.
 std::vector<Figure> serve(const demo::Trace& trace, std::uint64_t length_us,
-                          const demo::DemoServer& server, const MakeSource& make_source,
+                          demo::PostgresDatabase& server, const MakeSource& make_source,
                           pid_t proxy = -1) {
-  const demo::ServerAccess access = server.access();
-  const demo::ServerLog log(access.read_log);
+  const std::uint64_t connects_before = server.tally()->connects;
   Board board(kWorkers, trace.size());
   const demo::Child sampler =
-      demo::start_sampler(access.superuser_dsn, access.role, board, kSamplePause);
+      demo::start_sampler([&] { return server.make_counter(); }, board, kSamplePause);
   const std::uint64_t start_ns = monotonic_ns() + kStartInNs;
   demo::Fleet fleet(
       {trace, kWorkers, kThreads, start_ns, kDeadlineUs,
@@ -169,25 +168,22 @@ std::vector<Figure> serve(const demo::Trace& trace, std::uint64_t length_us,
     throw std::runtime_error("a worker did not end: " + board.first_error());
   std::vector<Figure> figures =
       figures_of(board.outcomes(), trace, static_cast<int>(board.server_max().load()));
-  figures.push_back({"connects", "connects",
-                     static_cast<double>(log.count("connection authorized: user=" + access.role))});
+  figures.push_back(
+      {"connects", "connects", static_cast<double>(server.tally()->connects - connects_before)});
   for (Figure& figure : cpu_figures(before, after, trace)) figures.push_back(std::move(figure));
   return figures;
 }
 
 /// The next variant finds a server without sessions.
-void await_empty(const demo::DemoServer& server) {
-  const demo::ServerAccess access = server.access();
-  const demo::OwnConnection connection(PQconnectdb(access.superuser_dsn.c_str()));
-  const std::string sql =
-      "SELECT count(*) FROM pg_stat_activity WHERE usename = '" + access.role + "'";
-  while (demo::query_number(connection.get(), sql.c_str()) > 0) std::this_thread::sleep_for(2ms);
+void await_empty(const demo::PostgresDatabase& server) {
+  const std::unique_ptr<demo::SessionCounter> counter = server.make_counter();
+  while (counter->count() > 0) std::this_thread::sleep_for(2ms);
 }
 
 struct World {
-  demo::DemoServer server{kQuota};
-  demo::DemoServer server_of_proxy{kQuota};
-  demo::DemoServer server_of_many{kWorkers * kThreads};
+  demo::PostgresDatabase server{kQuota};
+  demo::PostgresDatabase server_of_proxy{kQuota};
+  demo::PostgresDatabase server_of_many{kWorkers * kThreads};
   std::unique_ptr<test::Pgbouncer> pgbouncer;
 
   World() {
@@ -253,7 +249,7 @@ class Load {
     await_empty(world_->server);
     return serve(trace, length_us_, world_->server,
                  [&](std::uint32_t worker, Board& board, Gauge& gauge) {
-                   return std::make_unique<demo::StaticPool>(world_->server.dsn(), size(worker),
+                   return std::make_unique<demo::StaticPool>(world_->server.client(), size(worker),
                                                              board, gauge, retry_after);
                  });
   }
@@ -267,9 +263,13 @@ class Load {
         world_->pgbouncer->pid());
   }
 
-  std::vector<Figure> weir(const demo::Trace& trace) const { return weir_with(trace, ""); }
+  using MakeWeir = std::function<std::unique_ptr<Source>(Runtime&, Board&, Gauge&)>;
+
+  std::vector<Figure> weir(const demo::Trace& trace) const {
+    return weir_with(trace, "", by_threads());
+  }
   std::vector<Figure> weir_by_permit(const demo::Trace& trace) const {
-    return weir_with(trace, "handover = \"permit\"\n");
+    return weir_with(trace, "handover = \"permit\"\n", by_threads());
   }
   // No thread waits, so none is missing when a hot worker has more requests than threads.
   std::vector<Figure> weir_by_loops(const demo::Trace& trace) const {
@@ -277,12 +277,13 @@ class Load {
       return std::make_unique<EventLoop>(runtime, board, gauge);
     });
   }
-  using MakeWeir = std::function<std::unique_ptr<Source>(Runtime&, Board&, Gauge&)>;
-  std::vector<Figure> weir_with(
-      const demo::Trace& trace, const std::string& keys,
-      const MakeWeir& make = [](Runtime& runtime, Board& board, Gauge& gauge) {
-        return std::make_unique<demo::WeirSource>(runtime, board, gauge);
-      }) const {
+  MakeWeir by_threads() const {
+    return [this](Runtime& runtime, Board& board, Gauge& gauge) {
+      return std::make_unique<demo::WeirSource>(runtime, world_->server.client(), board, gauge);
+    };
+  }
+  std::vector<Figure> weir_with(const demo::Trace& trace, const std::string& keys,
+                                const MakeWeir& make) const {
     await_empty(world_->server);
     const test::TempFolder folder;
     demo::WeirSide weir({.folder = folder.path().string(),
@@ -300,7 +301,7 @@ class Load {
     sem_init(&*turns, 1, kQuota);
     return serve(
         trace, length_us_, world_->server_of_many, [&](std::uint32_t, Board& board, Gauge& gauge) {
-          return std::make_unique<Perfect>(world_->server_of_many.dsn(), *turns, board, gauge);
+          return std::make_unique<Perfect>(world_->server_of_many.client(), *turns, board, gauge);
         });
   }
 

@@ -36,6 +36,14 @@ Board::Board(std::size_t workers, std::size_t requests) : workers_(workers), req
 
 Board::~Board() { munmap(memory_, bytes_); }
 
+std::vector<pid_t> Board::pids() const {
+  std::vector<pid_t> pids;
+  for (std::size_t i = 0; i < workers_; ++i) pids.push_back(gauges_[i].pid.load());
+  pids.push_back(header_->census_pid.load());
+  std::erase(pids, 0);
+  return pids;
+}
+
 void Board::write_outcome(std::size_t request, Outcome outcome) {
   outcomes_[request].store(outcome.latency_us << 8 | static_cast<std::uint64_t>(outcome.end));
 }

@@ -5,6 +5,8 @@
 // children and stays at its address. Made by the parent before it forks.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -36,6 +38,8 @@ class Board {
 
   [[nodiscard]] std::size_t workers() const { return workers_; }
   [[nodiscard]] Gauge& gauge(std::size_t worker) const { return gauges_[worker]; }
+  /// The processes that may have connections: the workers there are, and the census.
+  [[nodiscard]] std::vector<pid_t> pids() const;
 
   void write_outcome(std::size_t request, Outcome outcome);
   [[nodiscard]] Outcome outcome(std::size_t request) const;
@@ -49,8 +53,12 @@ class Board {
   [[nodiscard]] std::atomic<std::uint32_t>& server_now() const { return header_->server_now; }
   [[nodiscard]] std::atomic<std::uint32_t>& server_max() const { return header_->server_max; }
   [[nodiscard]] std::atomic<std::uint64_t>& samples() const { return header_->samples; }
-  // How many connections one process held at once when everybody else was idle (phase.cpp).
+  // How many connections one process held at once when everybody else was idle (phase.cpp), and
+  // that process.
   [[nodiscard]] std::atomic<std::uint32_t>& census() const { return header_->census; }
+  [[nodiscard]] std::atomic<std::int32_t>& census_pid() const { return header_->census_pid; }
+  // Connections that static pools opened.
+  [[nodiscard]] std::atomic<std::uint64_t>& connects() const { return header_->connects; }
   // The server's process for the sampler itself; 0: it has not connected yet.
   [[nodiscard]] std::atomic<std::int32_t>& sampler_backend() const {
     return header_->sampler_backend;
@@ -62,6 +70,8 @@ class Board {
     std::atomic<std::uint32_t> server_max{0};
     std::atomic<std::uint64_t> samples{0};
     std::atomic<std::uint32_t> census{0};
+    std::atomic<std::int32_t> census_pid{0};
+    std::atomic<std::uint64_t> connects{0};
     std::atomic<std::int32_t> sampler_backend{0};
     std::atomic<std::uint32_t> error_state{0};  // 0 none, 1 being written, 2 readable
     std::array<char, 512> error{};

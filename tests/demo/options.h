@@ -18,6 +18,7 @@ struct Options {
   std::uint32_t threads = 10;  // per worker
   std::uint32_t quota = 20;    // connections
   std::uint64_t seed = 20;
+  std::string driver = "postgres";              // of the database
   std::string json_file;                        // empty: none
   double least_success_pct = kLeastSuccessPct;  // below it the demo fails
 

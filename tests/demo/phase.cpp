@@ -1,7 +1,10 @@
 #include "demo/phase.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <ostream>
 #include <stdexcept>
 #include <thread>
@@ -12,7 +15,6 @@
 #include "demo/fleet.h"
 #include "demo/sampler.h"
 #include "demo/screen.h"
-#include "demo/server_log.h"
 #include "support/interrupt.h"
 
 namespace weir::demo {
@@ -29,9 +31,10 @@ class Phase {
       : plan_(plan),
         shape_(plan.options.shape()),
         board_(plan.options.workers, plan.trace.size()),
-        log_(plan.server.read_log),
-        screen_(plan.title, out, live),
-        sampler_(start_sampler(plan.server.superuser_dsn, plan.server.role, board_)),
+        screen_(plan.title, plan.database.facts().wording.sessions, out, live),
+        sampler_(start_sampler([&plan, this] { return plan.database.make_counter(board_); }, board_,
+                               plan.database.facts().sample_pause)),
+        before_(plan.database.tally()),
         start_ns_(monotonic_ns() + kStartInNs),
         fleet_({plan.trace, plan.options.workers, plan.options.threads, start_ns_,
                 Options::kDeadlineUs,
@@ -50,7 +53,7 @@ class Phase {
     screen_.show(moment());
 
     PhaseResult result;
-    result.figures.connects = log_.count("connection authorized: user=" + plan_.server.role);
+    result.figures.connects = count_connects();
     if (plan_.weir != nullptr) take_census();
     if (!fleet_.dismiss(monotonic_ns() + kPatienceNs))
       board_.note_error("a worker did not end well");
@@ -60,12 +63,18 @@ class Phase {
     result.figures.summary = summarize(board_.outcomes());
     result.figures.server_max = board_.server_max().load();
     result.figures.samples = board_.samples().load();
-    result.figures.refused = log_.count("SQLSTATE=53300");
+    if (before_) result.figures.refused = plan_.database.tally()->refused - before_->refused;
     result.figures.first_error = board_.first_error();
     return result;
   }
 
  private:
+  /// By the server; where there is none, by who connected.
+  [[nodiscard]] std::uint64_t count_connects() const {
+    if (before_) return plan_.database.tally()->connects - before_->connects;
+    return plan_.weir != nullptr ? plan_.weir->connects() : board_.connects().load();
+  }
+
   [[nodiscard]] std::uint64_t now_us() const {
     const std::uint64_t now_ns = monotonic_ns();
     return now_ns > start_ns_ ? (now_ns - start_ns_) / 1000 : 0;
@@ -101,6 +110,7 @@ class Phase {
   void take_census() {
     const std::uint32_t quota = plan_.options.quota;
     Child census([this, quota] {
+      board_.census_pid().store(getpid());
       board_.census().store(plan_.weir->take_all(quota));
       return 0;
     });
@@ -135,9 +145,9 @@ class Phase {
   const PhasePlan& plan_;
   const TraceShape shape_;
   Board board_;
-  ServerLog log_;
   Screen screen_;
   Child sampler_;
+  const std::optional<Tally> before_;  // this phase; what the sampler did has been counted
   std::uint64_t start_ns_;
   Fleet fleet_;
   AfterKill after_kill_;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "demo/database.h"
 #include "demo/options.h"
 #include "demo/report.h"
 #include "demo/source.h"
@@ -16,19 +17,11 @@
 
 namespace weir::demo {
 
-/// The server as a phase uses it.
-struct ServerAccess {
-  std::string superuser_dsn;  // for the sampler
-  std::string role;           // whose sessions are counted
-  /// All it has logged so far; with log_connections = on and SQLSTATE=%e in each line.
-  std::function<std::string()> read_log;
-};
-
 struct PhasePlan {
   std::string title;
   const Options& options;
   const Trace& trace;
-  ServerAccess server;
+  Database& database;
   /// Called in each worker process.
   std::function<std::unique_ptr<Source>(std::uint32_t worker, Board& board, Gauge& gauge)>
       make_source;

@@ -59,12 +59,15 @@ void print_comparison(const Report& report, std::ostream& out) {
             [](const Figures& f) { return fixed(f.summary.p95_ms, 1, " ms"); });
   print_row(report, out, "              p99",
             [](const Figures& f) { return fixed(f.summary.p99_ms, 1, " ms"); });
-  print_row(report, out, "most backends, of " + std::to_string(report.quota),
+  const Wording& wording = report.wording;
+  print_row(report, out, "most " + wording.sessions + ", of " + std::to_string(report.quota),
             [](const Figures& f) { return std::to_string(f.server_max); });
   print_row(report, out, "connects", [](const Figures& f) { return std::to_string(f.connects); });
-  print_row(report, out, "\"too many clients\"",
-            [](const Figures& f) { return std::to_string(f.refused); });
-  print_row(report, out, "times the server was asked", [](const Figures& f) {
+  if (!wording.refusals.empty()) {
+    print_row(report, out, wording.refusals,
+              [](const Figures& f) { return std::to_string(f.refused); });
+  }
+  print_row(report, out, "times " + wording.counter + " was asked", [](const Figures& f) {
     return f.samples == 0 ? "computed" : std::to_string(f.samples);
   });
 
@@ -77,7 +80,8 @@ void print_comparison(const Report& report, std::ostream& out) {
       << "  Latency is from a request's arrival to its answer; who timed out counts with its "
          "wait.\n"
       << "  Ideal: the same requests in one line for everybody, connecting and handing over for "
-         "free.\n";
+         "free.\n"
+      << wording.note;
   for (const auto& [name, figures] :
        {std::pair{"static split", &report.split}, std::pair{"weir", &report.weir}}) {
     if (!figures->first_error.empty()) {
@@ -106,11 +110,15 @@ std::string broken_promises(const Report& report, double least_success_pct) {
     if (!kept) text << line << '\n';
   };
   const Figures& weir = report.weir;
-  unless(weir.server_max <= report.quota, "the server saw " + std::to_string(weir.server_max) +
-                                              " backends with a quota of " +
-                                              std::to_string(report.quota));
+  const Wording& wording = report.wording;
+  unless(weir.server_max <= report.quota,
+         wording.counter + " saw " + std::to_string(weir.server_max) + " " + wording.sessions +
+             " with a quota of " + std::to_string(report.quota));
   unless(weir.refused == 0, "the server refused " + std::to_string(weir.refused) + " connections");
-  unless(weir.samples > 0, "the server was never asked how many backends it has");
+  unless(weir.samples > 0,
+         wording.counter + " was never asked how many " + wording.sessions + " there are");
+  unless(weir.summary.errors == 0,
+         std::to_string(weir.summary.errors) + " requests failed, and not for want of time");
   unless(weir.summary.success_pct >= least_success_pct,
          "only " + fixed(weir.summary.success_pct, 3, " %") + " of the requests were served");
   unless(report.after_kill.killed > 0, "no worker was killed");

@@ -9,6 +9,7 @@
 
 #include "demo/ideal.h"
 #include "demo/outcome.h"
+#include "demo/wording.h"
 
 namespace weir::demo {
 
@@ -17,7 +18,7 @@ struct Figures {
   Summary summary;
   std::uint32_t server_max = 0;  // sessions the server had at one time, at most
   std::uint64_t connects = 0;    // logins that it accepted
-  std::uint64_t refused = 0;     // "too many clients" in its log
+  std::uint64_t refused = 0;     // and those that it did not, for there were too many
   std::uint64_t samples = 0;     // how often it was asked
   std::string first_error;
 };
@@ -35,6 +36,7 @@ struct Report {
   Figures weir;
   AfterKill after_kill;  // weir's
   Figures ideal;
+  Wording wording;
 };
 
 [[nodiscard]] Figures figures_of(const Ideal& ideal);

@@ -4,27 +4,36 @@
 #include <stdexcept>
 #include <thread>
 
-#include "demo/query.h"
+#include "base/clock.h"
 
 namespace weir::demo {
+namespace {
 
-Child start_sampler(const std::string& dsn, const std::string& role, Board& board,
-                    std::chrono::microseconds pause) {
-  return Child([&board, dsn, role, pause]() -> int {
-    const OwnConnection connection(PQconnectdb(dsn.c_str()));
-    if (PQstatus(connection.get()) != CONNECTION_OK) {
-      throw std::runtime_error(PQerrorMessage(connection.get()));
-    }
-    board.sampler_backend().store(PQbackendPID(connection.get()));
-    const std::string sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = '" + role + "'";
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 10s;  // for the first count
+
+}  // namespace
+
+Child start_sampler(const std::function<std::unique_ptr<SessionCounter>()>& make_counter,
+                    Board& board, std::chrono::microseconds pause) {
+  Child sampler([&board, &make_counter, pause]() -> int {
+    const std::unique_ptr<SessionCounter> counter = make_counter();
+    board.sampler_backend().store(counter->backend());
     for (;;) {
-      const std::uint32_t sessions = query_number(connection.get(), sql.c_str());
+      const std::uint32_t sessions = counter->count();
       board.server_now().store(sessions);
       board.server_max().store(std::max(sessions, board.server_max().load()));
       board.samples().fetch_add(1);
       if (pause.count() > 0) std::this_thread::sleep_for(pause);
     }
   });
+  const Deadline deadline = Deadline::after(kPatience);
+  while (board.samples().load() == 0) {
+    if (deadline.passed(monotonic_ns())) throw std::runtime_error("nobody counts the sessions");
+    std::this_thread::sleep_for(1ms);
+  }
+  return sampler;
 }
 
 }  // namespace weir::demo

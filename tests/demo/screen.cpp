@@ -21,18 +21,10 @@ std::string bar(const Moment::Row& row) {
   return std::string(row.used, '#') + std::string(row.idle, '-');
 }
 
-std::string figures(const Moment& moment) {
-  std::ostringstream text;
-  text << "backends " << std::setw(2) << moment.server_now << " (most " << moment.server_max
-       << " of " << moment.quota << "), served " << moment.served << ", timeouts "
-       << moment.timeouts << ", errors " << moment.errors;
-  return text.str();
-}
-
 }  // namespace
 
-Screen::Screen(std::string title, std::ostream& out, bool live)
-    : title_(std::move(title)), out_(out), live_(live) {
+Screen::Screen(std::string title, std::string sessions, std::ostream& out, bool live)
+    : title_(std::move(title)), sessions_(std::move(sessions)), out_(out), live_(live) {
   out_ << '\n' << title_ << '\n';
 }
 
@@ -71,6 +63,14 @@ void Screen::show_line(const Moment& moment) {
     out_ << ' ' << row.idle << '/' << row.used << '/' << row.waiting << (row.hot ? "*" : "");
   }
   out_ << "  " << figures(moment) << '\n';
+}
+
+std::string Screen::figures(const Moment& moment) const {
+  std::ostringstream text;
+  text << sessions_ << " " << std::setw(2) << moment.server_now << " (most " << moment.server_max
+       << " of " << moment.quota << "), served " << moment.served << ", timeouts "
+       << moment.timeouts << ", errors " << moment.errors;
+  return text.str();
 }
 
 }  // namespace weir::demo

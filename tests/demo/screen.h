@@ -25,8 +25,9 @@ struct Moment {
 
 class Screen {
  public:
-  /// `live`: `out` is a terminal that understands cursor movements.
-  Screen(std::string title, std::ostream& out, bool live);
+  /// `sessions` is what the database's are called. `live`: `out` is a terminal that understands
+  /// cursor movements.
+  Screen(std::string title, std::string sessions, std::ostream& out, bool live);
 
   /// Whether it is time to show another moment.
   [[nodiscard]] bool is_due(std::uint64_t now_us) const { return now_us >= next_us_; }
@@ -38,7 +39,10 @@ class Screen {
   void show_table(const Moment& moment);
   void show_line(const Moment& moment);
 
+  [[nodiscard]] std::string figures(const Moment& moment) const;
+
   std::string title_;
+  std::string sessions_;
   std::ostream& out_;
   bool live_;
   std::uint64_t next_us_ = 0;

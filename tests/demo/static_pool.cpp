@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -14,25 +15,23 @@ std::uint32_t static_share(std::uint32_t quota, std::uint32_t workers, std::uint
   return std::max(share, 1U);
 }
 
-StaticPool::StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge,
+StaticPool::StaticPool(const Client& client, std::uint32_t size, Board& board, Gauge& gauge,
                        std::chrono::milliseconds retry_after)
-    : conninfo_(std::move(conninfo)),
-      size_(size),
-      board_(board),
-      gauge_(gauge),
-      retry_after_(retry_after) {}
+    : client_(client), size_(size), board_(board), gauge_(gauge), retry_after_(retry_after) {}
 
 void StaticPool::open_all() {
   for (std::uint32_t i = 0; i < size_; ++i) {
-    OwnConnection connection(PQconnectdb(conninfo_.c_str()));
-    if (PQstatus(connection.get()) != CONNECTION_OK) return;
+    std::string ignored;
+    Connection connection = client_.open(&ignored);
+    if (connection == nullptr) return;
+    board_.connects().fetch_add(1);
     const std::lock_guard lock(mutex_);
     idle_.push_back(std::move(connection));
   }
 }
 
 End StaticPool::serve(std::uint64_t deadline_ns, std::uint32_t hold_us) {
-  OwnConnection connection;
+  Connection connection;
   {
     const Counted waiting(gauge_.waiting);
     if (!take(deadline_ns, connection)) return End::kTimedOut;
@@ -43,7 +42,7 @@ End StaticPool::serve(std::uint64_t deadline_ns, std::uint32_t hold_us) {
     return retry_after_.count() > 0 ? End::kTimedOut : End::kFailed;
   }
   const Counted used(gauge_.used);
-  const std::string error = run_query(connection.get(), hold_us);
+  const std::string error = client_.serve(connection.get(), hold_us);
   if (!error.empty()) {
     board_.note_error(error.c_str());
     connection.reset();
@@ -52,7 +51,7 @@ End StaticPool::serve(std::uint64_t deadline_ns, std::uint32_t hold_us) {
   return error.empty() ? End::kServed : End::kFailed;
 }
 
-bool StaticPool::take(std::uint64_t deadline_ns, OwnConnection& connection) {
+bool StaticPool::take(std::uint64_t deadline_ns, Connection& connection) {
   // steady_clock is CLOCK_MONOTONIC here, the clock of the deadline.
   const std::chrono::steady_clock::time_point deadline{std::chrono::nanoseconds(deadline_ns)};
   std::unique_lock lock(mutex_);
@@ -66,7 +65,7 @@ bool StaticPool::take(std::uint64_t deadline_ns, OwnConnection& connection) {
   return true;
 }
 
-void StaticPool::give_back(OwnConnection connection) {
+void StaticPool::give_back(Connection connection) {
   {
     const std::lock_guard lock(mutex_);
     --taken_;
@@ -76,12 +75,16 @@ void StaticPool::give_back(OwnConnection connection) {
   free_.notify_one();
 }
 
-OwnConnection StaticPool::open(std::uint64_t deadline_ns) {
+Connection StaticPool::open(std::uint64_t deadline_ns) {
   while (true) {
-    OwnConnection connection(PQconnectdb(conninfo_.c_str()));
-    if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
+    std::string error;
+    Connection connection = client_.open(&error);
+    if (connection != nullptr) {
+      board_.connects().fetch_add(1);
+      return connection;
+    }
     if (retry_after_.count() == 0) {
-      board_.note_error(PQerrorMessage(connection.get()));
+      board_.note_error(error.c_str());
       return nullptr;
     }
     const Deadline next = Deadline::after(retry_after_);

@@ -6,10 +6,9 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <string>
 #include <vector>
 
-#include "demo/query.h"
+#include "demo/client.h"
 #include "demo/source.h"
 
 namespace weir::demo {
@@ -24,7 +23,8 @@ class StaticPool final : public Source {
   /// Connections are opened when first needed, as weir does it too. When the server refuses one,
   /// the request has failed; or, with `retry_after`, it is tried again after so long, until the
   /// request's deadline.
-  StaticPool(std::string conninfo, std::uint32_t size, Board& board, Gauge& gauge,
+  /// `client` must outlive it.
+  StaticPool(const Client& client, std::uint32_t size, Board& board, Gauge& gauge,
              std::chrono::milliseconds retry_after = std::chrono::milliseconds(0));
   End serve(std::uint64_t deadline_ns, std::uint32_t hold_us) override;
 
@@ -33,20 +33,20 @@ class StaticPool final : public Source {
 
  private:
   /// An idle connection, or null when the caller is to open one; false after the deadline.
-  bool take(std::uint64_t deadline_ns, OwnConnection& connection);
-  void give_back(OwnConnection connection);
-  [[nodiscard]] OwnConnection open(std::uint64_t deadline_ns);
+  bool take(std::uint64_t deadline_ns, Connection& connection);
+  void give_back(Connection connection);
+  [[nodiscard]] Connection open(std::uint64_t deadline_ns);
 
-  const std::string conninfo_;
+  const Client& client_;
   const std::uint32_t size_;
   Board& board_;
   Gauge& gauge_;
   const std::chrono::milliseconds retry_after_;  // 0: never
 
   std::mutex mutex_;
-  std::condition_variable free_;     // with mutex_
-  std::vector<OwnConnection> idle_;  // guarded by mutex_
-  std::uint32_t taken_ = 0;          // guarded by mutex_: lent or being opened
+  std::condition_variable free_;  // with mutex_
+  std::vector<Connection> idle_;  // guarded by mutex_
+  std::uint32_t taken_ = 0;       // guarded by mutex_: lent or being opened
 };
 
 }  // namespace weir::demo

@@ -37,7 +37,9 @@ std::string config_text(const WeirSideOptions& options) {
          "folder = " +
          quoted(options.folder) + "\n" + plugin_path +
          "[pool.main]\n"
-         "driver = \"postgres\"\n"
+         "driver = " +
+         quoted(options.driver) +
+         "\n"
          "dsn = " +
          quoted(options.dsn) +
          "\n"
@@ -83,6 +85,12 @@ bool WeirSide::has_settled(pid_t dead) {
       [&](const shm::WorkerSnapshot& worker) { return static_cast<pid_t>(worker.pid) == dead; });
   const shm::PoolSnapshot* pool = snapshot->pool("main");
   return !has_row && pool != nullptr && pool->in(shm::PlaceState::kLingering) == 0;
+}
+
+std::uint64_t WeirSide::connects() {
+  const std::optional<shm::Snapshot> snapshot = look();
+  const shm::PoolSnapshot* pool = snapshot ? snapshot->pool("main") : nullptr;
+  return pool != nullptr ? pool->counter(shm::Counter::kConnects) : 0;
 }
 
 std::uint32_t WeirSide::take_all(std::uint32_t quota) {

@@ -21,9 +21,10 @@
 namespace weir::demo {
 
 struct WeirSideOptions {
-  std::string folder;     // for the segment; must exist and be its user's alone
-  std::string plugins;    // folder of the drivers; empty: where the library looks by itself
-  std::string dsn;        // of the server
+  std::string folder;   // for the segment; must exist and be its user's alone
+  std::string plugins;  // folder of the drivers; empty: where the library looks by itself
+  std::string driver = "postgres";
+  std::string dsn;        // of the database
   std::uint32_t quota;    // connections
   std::string keys = {};  // more lines of [pool.main]
 };
@@ -39,6 +40,9 @@ class WeirSide {
   void show_idle(Board& board);
   /// Whether the dead process has no row any more and no place lingers. From the segment alone.
   [[nodiscard]] bool has_settled(pid_t dead);
+
+  /// How often weir has connected. From the segment alone.
+  [[nodiscard]] std::uint64_t connects();
 
   /// To be run in a process of its own while the workers are idle: takes connections until it has
   /// `quota` of them at once or none came for some seconds; returns how many it got.

@@ -4,12 +4,15 @@
 #include <string>
 
 #include "base/clock.h"
-#include "demo/query.h"
 
 namespace weir::demo {
 
-WeirSource::WeirSource(Runtime& runtime, Board& board, Gauge& gauge)
-    : runtime_(runtime), pool_(runtime.pool("main")), board_(board), gauge_(gauge) {}
+WeirSource::WeirSource(Runtime& runtime, const Client& client, Board& board, Gauge& gauge)
+    : runtime_(runtime),
+      pool_(runtime.pool("main")),
+      client_(client),
+      board_(board),
+      gauge_(gauge) {}
 
 WeirSource::~WeirSource() {
   try {
@@ -28,7 +31,7 @@ End WeirSource::serve(std::uint64_t deadline_ns, std::uint32_t hold_us) {
       lease = pool_.acquire({left, "demo request"});
     }
     const Counted used(gauge_.used);
-    const std::string error = run_query(lease.native<PGconn>(), hold_us);
+    const std::string error = client_.serve(lease.native<void>(), hold_us);
     if (!error.empty()) {
       board_.note_error(error.c_str());
       return End::kFailed;

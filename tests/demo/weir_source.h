@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "demo/client.h"
 #include "demo/source.h"
 #include "weir/weir.hpp"
 
@@ -10,8 +11,9 @@ namespace weir::demo {
 
 class WeirSource final : public Source {
  public:
-  /// `runtime` may have been opened before this worker was forked.
-  WeirSource(Runtime& runtime, Board& board, Gauge& gauge);
+  /// `runtime` may have been opened before this worker was forked. `client`, which serves what weir
+  /// lends, must outlive it.
+  WeirSource(Runtime& runtime, const Client& client, Board& board, Gauge& gauge);
   /// Leaves as a server does that ends well: closes what weir has open in this worker.
   ~WeirSource() override;
   End serve(std::uint64_t deadline_ns, std::uint32_t hold_us) override;
@@ -19,6 +21,7 @@ class WeirSource final : public Source {
  private:
   Runtime& runtime_;
   Pool pool_;
+  const Client& client_;
   Board& board_;
   Gauge& gauge_;
 };

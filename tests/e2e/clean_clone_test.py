@@ -57,11 +57,15 @@ class CleanClone(unittest.TestCase):
             self.assertEqual(done.returncode, 0, script + ": " + done.stderr)
             self.assertIn(script, done.stdout)
 
-    def test_the_demo_builds_and_runs(self):
-        done = run(str(self.clone / "scripts" / "demo"), "--seconds", "8", "--least-success", "0",
-                   cwd="/")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("weir kept its word", done.stdout)
+    def test_the_demo_builds_and_runs_on_each_database(self):
+        for driver in ([], ["--driver", "redis"], ["--driver=sqlite"]):
+            done = run(str(self.clone / "scripts" / "demo"), *driver, "--seconds", "8",
+                       "--least-success", "0", cwd="/")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("weir kept its word", done.stdout)
+        refused = run(str(self.clone / "scripts" / "demo"), "--driver", "mysql", cwd="/")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("expected one of postgres, redis, sqlite, found 'mysql'", refused.stderr)
         status = run("git", "status", "--porcelain", cwd=self.clone)
         self.assertEqual(status.stdout, "", "building and running must leave the checkout clean")
 

@@ -1,18 +1,32 @@
 """Runs the demo briefly and holds its figures against what weir promises.
 
-usage: demo_test.py PATH/TO/weir-demo
+usage: demo_test.py PATH/TO/weir-demo [DRIVER]
+
+Without a driver the demo is not told any, and has to take postgres.
 """
 
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import unittest
 
-DEMO = sys.argv.pop(1)
+DEMO = [sys.argv.pop(1)]
+DRIVER = "postgres"
+if len(sys.argv) > 1:
+    DRIVER = sys.argv.pop(1)
+    DEMO += ["--driver", DRIVER]
+
+# What its sessions are called, and who counts them.
+COUNTED = {
+    "postgres": ("most backends, of 20", "times the server was asked"),
+    "redis": ("most clients, of 20", "times the server was asked"),
+    "sqlite": ("most connections, of 20", "times the kernel was asked"),
+}[DRIVER]
 
 FIGURES = {"success_pct", "timeouts", "errors", "p50_ms", "p95_ms", "p99_ms", "server_max", "connects"}
 AFTER_KILL = {"killed", "permits_missing", "permits_back_ms"}
@@ -23,7 +37,7 @@ class Demo(unittest.TestCase):
     def setUpClass(cls):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder, "demo.json")
-            cls.done = subprocess.run([DEMO, "--seconds", "12", "--least-success", "0",
+            cls.done = subprocess.run([*DEMO, "--seconds", "12", "--least-success", "0",
                                        "--json", file],
                                       capture_output=True, text=True, check=False)
             cls.figures = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
@@ -41,7 +55,12 @@ class Demo(unittest.TestCase):
         self.assertEqual(set(self.figures["ideal"]), FIGURES)
         self.assertEqual(set(self.figures["weir"]), FIGURES | AFTER_KILL)
 
-    def test_the_server_never_saw_more_than_the_quota(self):
+    def test_it_says_what_was_counted_and_by_whom(self):
+        for row in COUNTED:
+            self.assertIn(row, self.done.stdout)
+        self.assertEqual("No server counts here" in self.done.stdout, DRIVER == "sqlite")
+
+    def test_more_than_the_quota_was_never_seen(self):
         self.assertEqual(self.figures["quota"], 20)
         self.assertGreater(self.figures["weir"]["server_max"], 0)
         self.assertLessEqual(self.figures["weir"]["server_max"], 20)
@@ -64,12 +83,22 @@ class Demo(unittest.TestCase):
         self.assertLessEqual(self.figures["ideal"]["p99_ms"], self.figures["weir"]["p99_ms"])
 
 
+class RefusedDemo(unittest.TestCase):
+    def test_an_unknown_driver_is_named_with_those_that_there_are(self):
+        done = subprocess.run([DEMO[0], "--driver", "mysql"], capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 2)
+        found = re.search(r"expected one of (.*), found 'mysql'", done.stderr)
+        self.assertIsNotNone(found, done.stderr)
+        self.assertIn(DRIVER, found.group(1).split(", "))
+
+
 class InterruptedDemo(unittest.TestCase):
     def test_leaves_nothing_behind(self):
         with tempfile.TemporaryDirectory() as folder:
             pathlib.Path(folder).chmod(0o755)  # PostgreSQL may run as another user
             environment = dict(os.environ, TMPDIR=folder)
-            with subprocess.Popen([DEMO], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            with subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   env=environment) as demo:
                 self.assertTrue(any("idle/used/waiting" in line for line in demo.stdout))
                 demo.send_signal(signal.SIGINT)

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "demo/board.h"
+#include "demo/postgres.h"
 #include "demo/query.h"
 #include "demo/static_pool.h"
 #include "support/pgbouncer.h"
@@ -30,9 +31,10 @@ test::PostgresSettings of_one_connection() {
 
 TEST(AStaticPool, FailsARequestWhenTheServerRefuses) {
   const test::PostgresServer server(of_one_connection());
+  const PostgresClient client(server.dsn());
   Board board(2, 0);
-  StaticPool first(server.dsn(), 1, board, board.gauge(0));
-  StaticPool second(server.dsn(), 1, board, board.gauge(1));
+  StaticPool first(client, 1, board, board.gauge(0));
+  StaticPool second(client, 1, board, board.gauge(1));
   ASSERT_EQ(first.serve(in(20s), 0), End::kServed);
   EXPECT_EQ(second.serve(in(20s), 0), End::kFailed);
   EXPECT_NE(board.first_error(), "");
@@ -40,9 +42,10 @@ TEST(AStaticPool, FailsARequestWhenTheServerRefuses) {
 
 TEST(AStaticPool, ThatRetriesTimesOutWhileTheServerIsFull) {
   const test::PostgresServer server(of_one_connection());
+  const PostgresClient client(server.dsn());
   Board board(2, 0);
-  StaticPool first(server.dsn(), 1, board, board.gauge(0));
-  StaticPool second(server.dsn(), 1, board, board.gauge(1), 1ms);
+  StaticPool first(client, 1, board, board.gauge(0));
+  StaticPool second(client, 1, board, board.gauge(1), 1ms);
   ASSERT_EQ(first.serve(in(20s), 0), End::kServed);
   const std::uint64_t deadline_ns = in(100ms);
   EXPECT_EQ(second.serve(deadline_ns, 0), End::kTimedOut);
@@ -51,9 +54,10 @@ TEST(AStaticPool, ThatRetriesTimesOutWhileTheServerIsFull) {
 
 TEST(AStaticPool, ThatRetriesIsServedOnceTheServerHasRoom) {
   const test::PostgresServer server(of_one_connection());
+  const PostgresClient client(server.dsn());
   Board board(2, 0);
-  auto first = std::make_unique<StaticPool>(server.dsn(), 1, board, board.gauge(0));
-  StaticPool second(server.dsn(), 1, board, board.gauge(1), 1ms);
+  auto first = std::make_unique<StaticPool>(client, 1, board, board.gauge(0));
+  StaticPool second(client, 1, board, board.gauge(1), 1ms);
   ASSERT_EQ(first->serve(in(20s), 0), End::kServed);
   End end = End::kNone;
   std::jthread waiting([&] { end = second.serve(in(20s), 0); });

@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 Report good_report() {
   Report report;
@@ -24,6 +25,7 @@ Report good_report() {
   report.weir.samples = 5000;
   report.after_kill = {.killed = 1, .permits_back_ms = 6.5, .permits_missing = 0};
   report.ideal.summary.success_pct = 100.0;
+  report.wording = {.sessions = "backends", .counter = "the server", .refusals = "refusals"};
   return report;
 }
 
@@ -64,6 +66,23 @@ TEST(DemoReport, TheComparisonShowsAllThreeAndWhatTheKillDid) {
   EXPECT_THAT(out.str(), HasSubstr("3 requests died in it"));
 }
 
+TEST(DemoReport, WhatIsCountedIsCalledAsItsDatabaseCallsIt) {
+  Report report = good_report();
+  std::ostringstream servers;
+  print_comparison(report, servers);
+  EXPECT_THAT(servers.str(), HasSubstr("most backends, of 20"));
+  EXPECT_THAT(servers.str(), HasSubstr("times the server was asked"));
+  EXPECT_THAT(servers.str(), HasSubstr("refusals"));
+
+  report.wording = {.sessions = "files", .counter = "the kernel", .note = "  By looking.\n"};
+  std::ostringstream files;
+  print_comparison(report, files);
+  EXPECT_THAT(files.str(), HasSubstr("most files, of 20"));
+  EXPECT_THAT(files.str(), HasSubstr("times the kernel was asked"));
+  EXPECT_THAT(files.str(), HasSubstr("  By looking.\n"));
+  EXPECT_THAT(files.str(), Not(HasSubstr("refusals")));
+}
+
 TEST(DemoReport, NothingIsBrokenWhenWeirKeptItsWord) {
   EXPECT_EQ(broken_promises(good_report()), "");
 }
@@ -80,6 +99,10 @@ TEST(DemoReport, EveryBrokenPromiseIsNamed) {
   report = good_report();
   report.weir.samples = 0;
   EXPECT_THAT(broken_promises(report), HasSubstr("never asked"));
+
+  report = good_report();
+  report.weir.summary.errors = 4;
+  EXPECT_THAT(broken_promises(report), HasSubstr("4 requests failed"));
 
   report = good_report();
   report.weir.summary.success_pct = 99.89;

@@ -27,7 +27,7 @@ Moment moment_at(std::uint64_t now_us) {
 
 TEST(DemoScreen, OnATerminalTheTableIsRedrawnInPlace) {
   std::ostringstream out;
-  Screen screen("weir", out, true);
+  Screen screen("weir", "backends", out, true);
   screen.show(moment_at(1'000'000));
   EXPECT_THAT(out.str(), HasSubstr("1 *     4123     1     2        3  ##-"));
   EXPECT_THAT(out.str(), HasSubstr("killed"));  // the second worker has no process
@@ -44,7 +44,7 @@ TEST(DemoScreen, OnATerminalTheTableIsRedrawnInPlace) {
 
 TEST(DemoScreen, WhatIsSaidStaysAboveTheNextTable) {
   std::ostringstream out;
-  Screen screen("weir", out, true);
+  Screen screen("weir", "backends", out, true);
   screen.show(moment_at(1'000'000));
   screen.say("worker 1 killed");
   screen.show(moment_at(1'250'000));
@@ -54,7 +54,7 @@ TEST(DemoScreen, WhatIsSaidStaysAboveTheNextTable) {
 
 TEST(DemoScreen, ElsewhereThereIsALineEveryTwoSeconds) {
   std::ostringstream out;
-  Screen screen("weir", out, false);
+  Screen screen("weir", "backends", out, false);
   EXPECT_TRUE(screen.is_due(0));
   screen.show(moment_at(0));
   EXPECT_FALSE(screen.is_due(1'999'999));
