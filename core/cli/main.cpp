@@ -20,6 +20,7 @@
 #include "cli/doctor_command.h"
 #include "cli/dsn_command.h"
 #include "cli/holders_command.h"
+#include "cli/policy_command.h"
 #include "cli/pool_command.h"
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
@@ -34,6 +35,8 @@ using weir::cli::ConfigOptions;
 using weir::cli::DoctorOptions;
 using weir::cli::DsnOptions;
 using weir::cli::HoldersOptions;
+using weir::cli::PolicyCheckOptions;
+using weir::cli::PolicyEvalOptions;
 using weir::cli::PoolOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
@@ -259,6 +262,28 @@ int run(int argc, char** argv) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   dsn_check_command->add_flag("--json", dsn.json, "one JSON document, also of what is wrong");
 
+  PolicyCheckOptions policy_check;
+  PolicyEvalOptions policy_eval;
+  CLI::App* policy_command = app.add_subcommand("policy", "scripts that decide, in the sandbox");
+  policy_command->require_subcommand(1);
+  CLI::App* policy_check_command = policy_command->add_subcommand(
+      "check", "compiles a script and runs its self-check, as a worker would; no workers needed");
+  policy_check_command->add_option("file", policy_check.file, "the script")
+      ->type_name("FILE")
+      ->required();
+  policy_check_command
+      ->add_option("--params", policy_check.params,
+                   "replaces params of the script's; may be given again")
+      ->type_name("NAME=VALUE");
+  CLI::App* policy_eval_command = policy_command->add_subcommand(
+      "eval",
+      "runs scripts as plain chunks, one after the other in one sandbox, and tells what came of\n"
+      "the last. Ends with 0 whatever they do");
+  policy_eval_command->add_option("files", policy_eval.files, "the scripts")
+      ->type_name("FILE")
+      ->required();
+  policy_eval_command->add_flag("--json", policy_eval.json, "one line of JSON")->required();
+
   DoctorOptions doctor;
   double doctor_timeout_s = 10;
   CLI::App* doctor_command = app.add_subcommand(
@@ -311,6 +336,8 @@ int run(int argc, char** argv) {
     dsn.dsn = dsn_texts.front();
     return run_dsn_check(dsn);
   }
+  if (policy_check_command->parsed()) return run_policy_check(policy_check);
+  if (policy_eval_command->parsed()) return run_policy_eval(policy_eval);
   if (doctor_command->parsed()) {
     doctor.timeout = to_nanos(doctor_timeout_s);
     return run_doctor(doctor);
