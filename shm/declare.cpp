@@ -352,6 +352,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
     settling.settle(row.linger_idle_ms, declaration.linger_idle_ms, "linger_max");
     settling.settle(row.linger_told_ms, declaration.linger_told_ms, "linger_max of ended ones");
     settling.settle(row.linger_used_ms, declaration.linger_used_ms, "linger_max of used ones");
+    if (alone) row.policy_max.store(0);  // its keepers are gone
     settle_classes(settling, row, declaration, alone);
     declared.differences = settling.differences();
     declared.operators = settling.operators();
@@ -392,6 +393,7 @@ Result<Declared> declare_pool(const Segment& segment, WorkerId self,
   row.linger_told_ms.store(declaration.linger_told_ms);
   row.linger_used_ms.store(declaration.linger_used_ms);
   row.overruled_max.store(0);
+  row.policy_max.store(0);
   put_classes(row, declaration);
   put_places_in_force(segment, row);
   row.declared.store(1);  // last

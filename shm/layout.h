@@ -176,7 +176,7 @@ struct alignas(2048) PoolRow {
   Word32 linger_told_ms;  // as linger_used_ms, once the server was told to end what it runs
   Word32 reserve;         // the last so many places are for who has waited for ...
   Word32 reserve_after_ms;
-  Word32 pad_reserve;
+  Word32 policy_max;  // what a policy made of max; 0: it left it as it is
   Word reserved_settings[4];
   // What an acquire and a release must not overlook, in the one word that both read (control.h):
   // waiting:1 | paused:1 | generation:30. `waiting` may be stale either way for a moment.

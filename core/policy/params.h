@@ -2,19 +2,14 @@
 // the host's. Threads: plain values and pure functions.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include "base/status.h"
 #include "policy/lua_value.h"
+#include "policy/policy.h"
 
 namespace weir::policy {
-
-using ParamValue = std::variant<bool, double, std::string>;
-using Params = std::map<std::string, ParamValue, std::less<>>;
 
 /// `table` as parameters: names with numbers, texts and booleans. kPolicyType, naming the one that
 /// is something else.

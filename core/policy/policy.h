@@ -8,8 +8,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <span>
+#include <string>
 #include <string_view>
+#include <variant>
+
+#include "base/status.h"
 
 namespace weir::policy {
 
@@ -114,6 +120,20 @@ struct BreakerDecision {
   bool operator==(const BreakerDecision&) const = default;
 };
 
+/// Values for a script's own parameters, by their names.
+using ParamValue = std::variant<bool, double, std::string>;
+using Params = std::map<std::string, ParamValue, std::less<>>;
+
+/// What people want to know of a policy.
+struct PolicyStatus {
+  std::string_view name;      // the script's; "fixed" if there is none. Valid until the next load
+  std::string_view hash{};    // empty if there is none
+  Status last_error{};        // of a call or a load; ok: none since the last good load
+  std::uint64_t errors = 0;   // calls and loads that failed, since the beginning
+  std::uint64_t changes = 0;  // how often last_error became another one: what is worth a line
+  bool fallen_back = false;   // there is a script, and the built-in policy decides
+};
+
 class Policy {
  public:
   virtual ~Policy() = default;
@@ -127,6 +147,15 @@ class Policy {
   /// False: the built-in breaker decides, at once, in the thread that saw an attempt fail. True:
   /// the keeper is rung and asks breaker().
   [[nodiscard]] virtual bool has_own_breaker() const { return false; }
+
+  /// At the beginning of a tick: from now on the script in the file `path` decides (empty: none),
+  /// with these parameters; it is read again if it changed, or if somebody `asked` for that.
+  virtual void follow(const std::string& path, const Params& params, bool asked) {
+    static_cast<void>(path);
+    static_cast<void>(params);
+    static_cast<void>(asked);
+  }
+  [[nodiscard]] virtual PolicyStatus status() const { return {.name = name()}; }
 };
 
 /// A pool of the configured size: warm up to min, grow on demand to max, close what idled longer

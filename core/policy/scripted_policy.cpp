@@ -28,8 +28,8 @@ void ScriptedPolicy::put_in_charge(std::unique_ptr<LuaPolicy> script) {
   has_own_breaker_ = script_ != nullptr && script_->has(Function::kBreaker);
 }
 
-ScriptStatus ScriptedPolicy::status() const {
-  ScriptStatus status{.name = "fixed",
+PolicyStatus ScriptedPolicy::status() const {
+  PolicyStatus status{.name = "fixed",
                       .hash = {},
                       .last_error = last_error_,
                       .errors = errors_,

@@ -21,16 +21,7 @@
 
 namespace weir::policy {
 
-struct ScriptStatus {
-  std::string_view name;      // the script's; "fixed" if there is none. Valid until the next load
-  std::string_view hash;      // empty if there is none
-  Status last_error;          // of a call or a load; ok: none since the last good load
-  std::uint64_t errors = 0;   // calls and loads that failed, since the beginning
-  std::uint64_t changes = 0;  // how often last_error became another one: what is worth a line
-  bool fallen_back = false;   // there is a script, and the built-in policy decides
-};
-
-class ScriptedPolicy final : public Policy {
+class ScriptedPolicy : public Policy {
  public:
   static constexpr unsigned kBadTicks = 3;
 
@@ -43,7 +34,7 @@ class ScriptedPolicy final : public Policy {
   /// Without a script again.
   void unload();
 
-  [[nodiscard]] ScriptStatus status() const;
+  [[nodiscard]] PolicyStatus status() const override;
 
   /// Of who decides: the script's, or "fixed".
   [[nodiscard]] std::string_view name() const override;
@@ -52,10 +43,13 @@ class ScriptedPolicy final : public Policy {
   BreakerDecision breaker(const PoolView& view) override;
   [[nodiscard]] bool has_own_breaker() const override { return has_own_breaker_.load(); }
 
+ protected:
+  /// What keeps a script from going live is remembered as a failed load is.
+  void note(const Status& error);
+
  private:
   /// Whether the script is to be asked: it has `function`, is in charge, and this tick is good.
   [[nodiscard]] bool asks(LuaPolicy::Function function) const;
-  void note(const Status& error);
   void note_bad_call(const Status& error);
   void put_in_charge(std::unique_ptr<LuaPolicy> script);
 

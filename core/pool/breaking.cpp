@@ -152,10 +152,16 @@ void Pool::note_unanswered_ping(const Status& status) {
 
 void Pool::note_no_answer(bool by_probe) {
   tell_of(shm::note_no_answer(ref(), by_probe, [this](shm::BreakerWord counted) {
+    // A policy with a breaker of its own says when one that is closed opens, as soon as the keeper
+    // has asked it; what the last attempt has found closed again at least pauses until then.
+    if (has_own_breaker_.load() && counted.is_closed()) return shm::BreakerVerdict{};
     policy::PoolView view = view_of(counted, monotonic_ns());
     view.attempt_failed = true;
     return verdict_of(policy::FixedPolicy::breaker_for(view), view.now_ms);
   }));
+  if (!has_own_breaker_.load()) return;
+  attempt_failed_.store(true);
+  wake_keeper();
 }
 
 void Pool::note_answer() { tell_of(shm::note_answer(ref())); }
@@ -166,6 +172,18 @@ void Pool::decide_breaker(const policy::PoolView& view) {
   if (static_cast<policy::BreakerState>(seen.state()) != view.breaker) return;  // changed since
   const policy::BreakerDecision decision = parts_.policy->breaker(view);
   if (decision.state == view.breaker) return;
+  tell_of(shm::put_breaker(ref(), seen, verdict_of(decision, view.now_ms)));
+}
+
+// A policy's own breaker, asked because an attempt got no answer: by the keeper, which whoever saw
+// that has rung. What it says about the state that there is counts here, too.
+void Pool::ask_breaker(std::uint64_t now_ns) {
+  if (!attempt_failed_.exchange(false) || !has_own_breaker_.load()) return;
+  const shm::BreakerWord seen = shm::breaker_of(ref());
+  policy::PoolView view = look_around(now_ns);
+  view.attempt_failed = true;
+  const policy::BreakerDecision decision = parts_.policy->breaker(view);
+  if (decision.state == policy::BreakerState::kClosed && seen.is_closed()) return;
   tell_of(shm::put_breaker(ref(), seen, verdict_of(decision, view.now_ms)));
 }
 

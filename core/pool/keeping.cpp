@@ -40,6 +40,8 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   const std::uint64_t tickets_due_ns = step_tickets(now_ns);
   retire_excess(now_ns >= next_second_ns_);
   if (fill_waits_ && shm::breaker_of(ref()).is_closed()) next_second_ns_ = 0;
+  if (decides_again_.exchange(false) || is_policy_reload_asked()) next_second_ns_ = 0;
+  ask_breaker(now_ns);
   if (now_ns >= next_second_ns_) {
     next_second_ns_ = now_ns + kSecond;
     see_how_busy(now_ns);
@@ -246,9 +248,10 @@ void Pool::finish_close(Job& job, const Status& status) {
 void Pool::tick_second(std::uint64_t now_ns) {
   sample_use(now_ns);
   const policy::PoolView view = look_around(now_ns);
-  size_ = policy::clamp(parts_.policy->size(view), view);
+  decide_size(view);
   decide_breaker(view);
   expire_idle(view, now_ns);
+  show_policy();
   fill_warm(view, now_ns);
   tell_of_reclaimed();
   report_leaks(now_ns);
@@ -283,12 +286,15 @@ void Pool::expire_idle(const policy::PoolView& view, std::uint64_t now_ns) {
         config().keepalive.count() > 0 &&
         connection.checked_ms >= static_cast<std::uint64_t>(config().keepalive.count());
     const policy::Eviction eviction = parts_.policy->evict(connection, current);
-    if (word.retire() || is_closed() || eviction == policy::Eviction::kClose) {
+    // The others of the machine decide at the same time: each looks before it closes one.
+    const bool surplus = current.open() > size_.target && count_staying() > size_.target;
+    if (word.retire() || is_closed() || surplus || eviction == policy::Eviction::kClose) {
       const bool too_old = is_expired(slot, now_ns);
       start_closing(place, PlaceState::kUsed,
                     is_closed()     ? CloseReason::kPoolClosed
                     : word.retire() ? CloseReason::kQuotaReclaim
                     : too_old       ? CloseReason::kLifetime
+                    : surplus       ? CloseReason::kOverflow
                                     : CloseReason::kIdle);
       if (current.idle > 0) --current.idle;
     } else if (eviction == policy::Eviction::kCheck || keepalive_due) {

@@ -65,14 +65,14 @@ std::uint32_t Pool::own_places() const {
 }
 
 bool Pool::at_worker_cap() const {
-  const std::uint32_t cap = ref().row().max_per_worker.load();
+  const std::uint32_t cap = worker_cap();
   return cap != 0 && own_places() >= cap;
 }
 
 // For who has just taken a place: callers of one worker that look before they take may all see the
 // same last one free.
 bool Pool::above_worker_cap() const {
-  const std::uint32_t cap = ref().row().max_per_worker.load();
+  const std::uint32_t cap = worker_cap();
   return cap != 0 && own_places() > cap;
 }
 

@@ -72,27 +72,30 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       lingering_(parts_.ref.capacity()),
       reported_leases_(parts_.ref.capacity()),
       unowned_(parts_.ref.capacity()),
-      size_{.target = config.kept(),
+      size_{.target = config.max,  // until the policy is asked
             .warm = config.min,
             .max = config.max,
-            .max_per_worker = config.max_per_worker} {
+            .max_per_worker = config.max_per_worker,
+            .handover_after_ms = static_cast<std::uint64_t>(config.handover_after.count())} {
   const shm::DemandWord now = shm::demand_of(ref().row());
   quiet_.store(shm::DemandWord::quiet(now.generation()));
   reclaimed_ = shm::sum_counter(ref(), shm::Counter::kReclaimed);
   heeded_.store(now.raw() & ~shm::DemandWord::kWaiting);
   cut_heeded_.store(ref().row().cut_below.load());
+  handover_after_ns_.store(to_ns(config.handover_after));
+  turn_ns_.store(to_ns(config.handover_after) / 2);
+  target_.store(config.max);
+  policy_reloads_ = parts_.segment.header().policy_reloads.load();
   reconfigure(config);
+  see_whether_releases_may_close();
 }
 
 // One by one: who reads some before and some after does as either says.
 void Pool::reconfigure(const PoolConfig& config) {
   validate_after_ns_.store(config.validate_after ? to_ns(*config.validate_after) : kNever);
-  handover_after_ns_.store(to_ns(config.handover_after));
-  turn_ns_.store(to_ns(config.handover_after) / 2);
   retries_connects_.store(config.on_connect_error == config::OnConnectError::kRetryUntilDeadline);
-  has_overflow_.store(config.kept() < config.max || config.reserve > 0);
-  releases_take_more_.store(always_reset_ || has_overflow_.load());
   config_.store(&config, std::memory_order_release);
+  decides_again_.store(true);
   note_listener();
   wake_keeper();
 }

@@ -16,6 +16,7 @@
 //   timing.cpp    how long one lease in so many is out
 //   viewing.cpp   what is seen of the pool: for people, and for its policy
 //   deciding.cpp  pause, clear, drain, resize, check: what is decided for the pool as a whole
+//   steering.cpp  what the policy decides
 //
 // Threads: all public methods from any thread of this process, except the keeper's part, which one
 // thread at a time may use. Fork: in a child every method answers kForked or false and touches
@@ -458,6 +459,7 @@ class Pool {
   void note_answer();
   void tell_of(const shm::BreakerChange& change);
   void decide_breaker(const policy::PoolView& view);
+  void ask_breaker(std::uint64_t now_ns);
   [[nodiscard]] std::uint64_t fill_again_ns(std::uint64_t now_ns) const;
 
   // -- keeping.cpp
@@ -486,6 +488,15 @@ class Pool {
   static bool has_nothing_to_do(const Job& job);
   static void copy_token(const std::string& bytes, weir_token_t& token);
   void tick_second(std::uint64_t now_ns);
+  // -- steering.cpp
+  [[nodiscard]] bool is_policy_reload_asked() const;
+  void decide_size(const policy::PoolView& view);
+  void put_size_in_force();
+  void show_policy();
+  void see_whether_releases_may_close();
+  [[nodiscard]] std::uint32_t count_staying() const;
+  [[nodiscard]] std::uint32_t most_staying() const;
+  [[nodiscard]] std::uint32_t worker_cap() const;
   void see_how_busy(std::uint64_t now_ns);
   void expire_idle(const policy::PoolView& view, std::uint64_t now_ns);
   void fill_warm(const policy::PoolView& view, std::uint64_t now_ns);
@@ -524,7 +535,13 @@ class Pool {
   const bool keeps_order_;
   std::atomic<bool> has_overflow_{false};        // a release may have to close: keep or reserve
   std::atomic<bool> releases_take_more_{false};  // than a look at the session
-  const std::uint32_t dirty_bits_;               // which conditions a release cleans up
+  // As the policy decided last.
+  std::atomic<std::uint32_t> target_{UINT32_MAX};
+  std::atomic<std::uint32_t> worker_cap_{0};
+  std::atomic<bool> has_own_breaker_{false};
+  std::atomic<bool> attempt_failed_{false};  // and that breaker is to be asked
+  std::atomic<bool> decides_again_{false};   // settings changed
+  const std::uint32_t dirty_bits_;           // which conditions a release cleans up
   Slots slots_;
   shm::StatsBook book_;
   Jobs jobs_;
@@ -565,6 +582,9 @@ class Pool {
   std::vector<std::uint64_t> unowned_;          // fenced, per place: serial + 1 when last seen so
   mutable std::minstd_rand jitter_{std::random_device{}()};
   policy::SizeDecision size_;
+  std::uint32_t policy_reloads_ = 0;  // the last of the header's that was seen to
+  std::uint64_t policy_errors_ = 0, policy_changes_ = 0;
+  std::string policy_hash_;
   policy::SlidingWindow window_{shm::kHistogramEndsNs};
   Surroundings surroundings_;
   std::uint64_t next_ticket_tick_ns_ = UINT64_MAX;

@@ -79,16 +79,15 @@ void Pool::replace_all_if_doubtful(Slot& failed) {
   parts_.log.warn("server_changed", {{"pool", config().name}, {"replaced", replaced}});
 }
 
-// More are idle on the machine than `keep`, or open than stay beside the reserve, and nobody waits
-// for this one. Scans, so only where a pool has an overflow at all.
+// More are idle on the machine than `keep`, or open than the policy wants or stay beside the
+// reserve, and nobody waits for this one. Scans, so only where a pool has an overflow at all.
 bool Pool::is_overflow() const {
   if (!has_overflow_ || is_wanted()) return false;
-  Stats now;
-  for (const shm::Word& word : ref().places()) {
-    add_places(now, PlaceWord(word.load(std::memory_order_relaxed)).state(), 1);
-  }
-  return now.idle >= config().kept() ||
-         now.idle + now.used + now.connecting > shm::beside_reserve(ref().row());
+  const auto idle = static_cast<std::uint32_t>(
+      std::count_if(ref().places().begin(), ref().places().end(), [](const shm::Word& word) {
+        return PlaceWord(word.load(std::memory_order_relaxed)).state() == PlaceState::kIdle;
+      }));
+  return idle >= config().kept() || count_staying() > most_staying();
 }
 
 // Why what comes back is not fit to be cleaned.

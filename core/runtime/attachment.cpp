@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "policy/file_policy.h"
 #include "runtime/ask_limit.h"
 #include "shm/declare.h"
 #include "shm/in_force.h"
@@ -161,7 +162,7 @@ Result<std::unique_ptr<Attachment>> Attachment::make(const config::RuntimeConfig
     made->pools_.push_back(std::make_unique<pool::Pool>(
         pool, pool::Pool::Parts{*made->segment_, *made->membership_, *ref, dsns[i], log,
                                 made->inbox_.get(), config.service,
-                                std::make_unique<policy::FixedPolicy>(), events}));
+                                std::make_unique<policy::FilePolicy>(), events}));
     pools.push_back(made->pools_.back().get());
   }
   made->keeper_ = std::make_unique<pool::Keeper>(*made->segment_, *made->membership_,

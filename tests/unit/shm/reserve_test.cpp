@@ -102,6 +102,25 @@ TEST_F(Reserve, OfAllThatAnOperatorLeftStillLetsOneIn) {
   EXPECT_FALSE(take_room(pool_, me_->id()));
 }
 
+TEST_F(Reserve, OfAPolicyIsForNobody) {
+  put_policy_max(pool_.row(), 1);
+  (void)take();
+  pool_.row().reserve_after_ms.store(0);
+  const Waiter waiter = enter();
+  match(pool_, me_->id());
+  EXPECT_EQ(waiter.word().state(), WaiterState::kWaiting);
+  put_policy_max(pool_.row(), 2);
+  match(pool_, me_->id());
+  EXPECT_EQ(waiter.word().state(), WaiterState::kClaimed);
+}
+
+TEST_F(Reserve, OfAPolicyThatWantsMoreThanMaxIsNone) {
+  put_policy_max(pool_.row(), 7);
+  EXPECT_EQ(pool_.row().policy_max.load(), 0u);
+  put_policy_max(pool_.row(), 0);
+  EXPECT_EQ(pool_.row().policy_max.load(), 1u) << "one is always let in";
+}
+
 TEST_F(Reserve, StaysFreeHoweverManyComeAtOnce) {
   constexpr int kTurns = 20'000;
   std::atomic<int> inside{0}, most{0}, got{0};
