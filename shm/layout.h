@@ -24,7 +24,7 @@ namespace weir::shm {
 
 inline constexpr std::uint64_t kMagic = 0x3147455352494557u;  // "WEIRSEG1" in memory
 inline constexpr std::uint16_t kAbiMajor = 3;
-inline constexpr std::uint16_t kAbiMinor = 1;
+inline constexpr std::uint16_t kAbiMinor = 2;
 
 using Word = std::atomic<std::uint64_t>;
 using Word32 = std::atomic<std::uint32_t>;
@@ -101,7 +101,8 @@ struct Header {
   alignas(64) Word last_reap_ns;    // when somebody last began a pass over the workers
   alignas(64) Word32 waiters_high;  // no waiter row at or above this was ever used
   Word32 workers_high;              // no worker row at or above this was ever used
-  Word32 reloads;  // how often workers were asked to read their configuration again
+  Word32 reloads;         // how often workers were asked to read their configuration again
+  Word32 policy_reloads;  // ... and the scripts of their policies
 };
 static_assert(sizeof(Header) <= kHeaderBytes);
 
@@ -308,7 +309,18 @@ struct alignas(512) StatsRow {
   Word counters[kCounterRoom];
   Word handovers[kHandoverBuckets];  // how long live ones took; in a pool's totals only
   Word histograms[kHistograms][kHistogramBuckets];
-  Word reserved[31];
+  // What the worker's policy for the pool is and last decided; unused in a pool's totals.
+  Text<32> policy_name;  // empty: not noted yet
+  Text<32> policy_hash;
+  Text<96> policy_error;       // why it is not as it should be; empty: it is
+  Word policy_bad_ticks;       // how often it was asked in vain
+  Word32 policy_fallen_back;   // 1: another decides in its place
+  Word32 policy_reloaded;      // the last of Header::policy_reloads that it has seen to
+  Word32 size_target;          // policy::SizeDecision, as it was clamped
+  Word32 size_warm, size_max;  // ...
+  Word32 size_max_per_worker;
+  Word size_handover_after_ms;
+  Word reserved[6];
 };
 static_assert(sizeof(StatsRow) == 2048);
 
