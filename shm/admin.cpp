@@ -18,6 +18,16 @@
 namespace weir::shm {
 namespace {
 
+// One more of what keepers look for. Returns its number.
+std::uint32_t ask_all(const Segment& segment, Word32& asked) {
+  const std::uint32_t number = asked.fetch_add(1) + 1;
+  const std::span<WorkerRow> rows = segment.workers();
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (WorkerWord(rows[i].word.load()).state() == WorkerState::kLive) ring(segment, i);
+  }
+  return number;
+}
+
 std::uint32_t count_occupied(const Segment& segment, const PoolRow& row) {
   const std::span<Word> places = places_of(segment, row);
   return static_cast<std::uint32_t>(
@@ -162,12 +172,11 @@ Result<Resized> set_pool_size(const Segment& segment, std::uint32_t id, std::uin
 }
 
 std::uint32_t ask_to_reload(const Segment& segment) {
-  const std::uint32_t number = segment.header().reloads.fetch_add(1) + 1;
-  const std::span<WorkerRow> rows = segment.workers();
-  for (std::uint32_t i = 0; i < rows.size(); ++i) {
-    if (WorkerWord(rows[i].word.load()).state() == WorkerState::kLive) ring(segment, i);
-  }
-  return number;
+  return ask_all(segment, segment.header().reloads);
+}
+
+std::uint32_t ask_policy_reload(const Segment& segment) {
+  return ask_all(segment, segment.header().policy_reloads);
 }
 
 std::vector<Reloaded> reloaded(const Segment& segment, std::uint32_t number) {

@@ -55,6 +55,10 @@ struct Reloaded {
 /// Of every worker that is attached now, in order of their rows.
 [[nodiscard]] std::vector<Reloaded> reloaded(const Segment& segment, std::uint32_t number);
 
+/// Asks every worker to read its policies' scripts again. Returns the number of the request: what
+/// came of it is in the workers' PolicyNote (stats.h), once `reloaded` there is that high.
+std::uint32_t ask_policy_reload(const Segment& segment);
+
 /// What an operator decides for a pool in all its workers at once, as control.h has it.
 enum class Decision { kPause, kResume, kDrain, kClear, kClearAndInterrupt };
 

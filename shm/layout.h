@@ -101,7 +101,8 @@ struct Header {
   alignas(64) Word last_reap_ns;    // when somebody last began a pass over the workers
   alignas(64) Word32 waiters_high;  // no waiter row at or above this was ever used
   Word32 workers_high;              // no worker row at or above this was ever used
-  Word32 reloads;  // how often workers were asked to read their configuration again
+  Word32 reloads;         // how often workers were asked to read their configuration again
+  Word32 policy_reloads;  // ... and the scripts of their policies
 };
 static_assert(sizeof(Header) <= kHeaderBytes);
 
@@ -310,7 +311,18 @@ struct alignas(512) StatsRow {
   Word counters[kCounterRoom];
   Word handovers[kHandoverBuckets];  // how long live ones took; in a pool's totals only
   Word histograms[kHistograms][kHistogramBuckets];
-  Word reserved[31];
+  // What the worker's policy for the pool is and last decided; unused in a pool's totals.
+  Text<32> policy_name;  // empty: not noted yet
+  Text<32> policy_hash;
+  Text<96> policy_error;       // why it is not as it should be; empty: it is
+  Word policy_bad_ticks;       // how often it was asked in vain
+  Word32 policy_fallen_back;   // 1: another decides in its place
+  Word32 policy_reloaded;      // the last of Header::policy_reloads that it has seen to
+  Word32 size_target;          // policy::SizeDecision, as it was clamped
+  Word32 size_warm, size_max;  // ...
+  Word32 size_max_per_worker;
+  Word size_handover_after_ms;
+  Word reserved[6];
 };
 static_assert(sizeof(StatsRow) == 2048);
 

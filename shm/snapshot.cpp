@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "shm/control.h"
 #include "shm/file_locks.h"
@@ -86,6 +87,11 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
   const PoolFigures figures = look_at_figures(segment, id);
   pool.counters = figures.counters;
   pool.histograms = figures.histograms;
+  for (std::uint32_t worker = 0; worker < segment.geometry().workers; ++worker) {
+    if (auto note = policy_of(segment, worker, id)) {
+      pool.policies.push_back({worker, std::move(*note)});
+    }
+  }
   const StatsRow& totals = segment.pool_totals()[id];
   for (std::size_t b = 0; b < kHandoverBuckets; ++b) {
     pool.handovers[b] = totals.handovers[b].load(std::memory_order_relaxed);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "shm/segment.h"
+#include "shm/stats.h"
 #include "shm/words.h"
 
 namespace weir::shm {
@@ -41,6 +42,12 @@ struct PlaceSnapshot {
   [[nodiscard]] bool is_older_than(std::uint32_t of_generation) const;
 };
 
+/// What decides for a pool in one worker.
+struct PolicySnapshot {
+  std::uint32_t worker = 0;  // row
+  PolicyNote note;
+};
+
 struct PoolSnapshot {
   std::uint32_t row = 0;
   std::string name, driver;
@@ -64,7 +71,8 @@ struct PoolSnapshot {
   std::array<std::uint64_t, kCounters> counters{};
   std::array<std::array<std::uint64_t, kHistogramBuckets>, kHistograms> histograms{};
   std::array<std::uint64_t, kHandoverBuckets> handovers{};
-  std::vector<PlaceSnapshot> places;  // those in force or occupied
+  std::vector<PlaceSnapshot> places;     // those in force or occupied
+  std::vector<PolicySnapshot> policies;  // of the workers that noted theirs
 
   [[nodiscard]] std::uint32_t in(PlaceState state) const {
     return count[static_cast<std::size_t>(state)];

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace weir::shm {
 namespace {
 
@@ -24,6 +26,32 @@ void fold(const Segment& segment, StatsRow& row, std::uint32_t pool_plus_one) {
       move_into(row.histograms[h][b], totals.histograms[h][b]);
     }
   }
+}
+
+void store_policy(StatsRow& row, const PolicyNote& note) {
+  row.policy_name.store(note.name);
+  row.policy_hash.store(note.hash);
+  row.policy_error.store(cut_text(note.error, sizeof row.policy_error - 1));
+  row.policy_bad_ticks.store(note.bad_ticks, std::memory_order_relaxed);
+  row.policy_fallen_back.store(note.fallen_back ? 1 : 0, std::memory_order_relaxed);
+  row.policy_reloaded.store(note.reloaded, std::memory_order_relaxed);
+  row.size_target.store(note.target, std::memory_order_relaxed);
+  row.size_warm.store(note.warm, std::memory_order_relaxed);
+  row.size_max.store(note.max, std::memory_order_relaxed);
+  row.size_max_per_worker.store(note.max_per_worker, std::memory_order_relaxed);
+  row.size_handover_after_ms.store(note.handover_after_ms, std::memory_order_relaxed);
+}
+
+// The row of the living worker in `worker` for `pool`; null: it has none.
+StatsRow* own_row(const Segment& segment, std::uint32_t worker, std::uint32_t pool) {
+  const std::uint32_t per_worker = segment.geometry().stats_per_worker;
+  const WorkerWord word(segment.workers()[worker].word.load());
+  if (word.state() != WorkerState::kLive) return nullptr;
+  const std::uint64_t mark = std::uint64_t{word.gen()} << 32 | (pool + 1);
+  for (StatsRow& row : segment.stats().subspan(std::size_t{worker} * per_worker, per_worker)) {
+    if (row.owner.load() == mark) return &row;
+  }
+  return nullptr;
 }
 
 // A pool's totals and everybody's rows of it. The totals first: what is folded in meanwhile is then
@@ -59,11 +87,36 @@ StatsBook::StatsBook(const PoolRef& pool, WorkerId self) : row_(&pool.totals()) 
     if (mine && pool_of(mark) != pool.id() + 1) continue;
     if (!mine) {
       fold(segment, row, pool_of(mark));
+      store_policy(row, {});
       row.owner.store(owner_mark(pool, self));
     }
     row_ = &row;
+    is_own_ = true;
     return;
   }
+}
+
+void StatsBook::note_policy(const PolicyNote& note) {
+  if (is_own_) store_policy(*row_, note);
+}
+
+std::optional<PolicyNote> policy_of(const Segment& segment, std::uint32_t row, std::uint32_t pool) {
+  const StatsRow* const own = own_row(segment, row, pool);
+  if (own == nullptr) return std::nullopt;
+  PolicyNote note;
+  note.name = own->policy_name.load();
+  if (note.name.empty()) return std::nullopt;
+  note.hash = own->policy_hash.load();
+  note.error = own->policy_error.load();
+  note.bad_ticks = own->policy_bad_ticks.load(std::memory_order_relaxed);
+  note.fallen_back = own->policy_fallen_back.load(std::memory_order_relaxed) != 0;
+  note.reloaded = own->policy_reloaded.load(std::memory_order_relaxed);
+  note.target = own->size_target.load(std::memory_order_relaxed);
+  note.warm = own->size_warm.load(std::memory_order_relaxed);
+  note.max = own->size_max.load(std::memory_order_relaxed);
+  note.max_per_worker = own->size_max_per_worker.load(std::memory_order_relaxed);
+  note.handover_after_ms = own->size_handover_after_ms.load(std::memory_order_relaxed);
+  return note;
 }
 
 bool may_use_pool(const Segment& segment, std::uint32_t row, std::uint32_t pool) {

@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "shm/pool_ref.h"
 #include "shm/words.h"
@@ -50,6 +52,18 @@ inline void record_handover(const PoolRef& pool, std::uint64_t ns) {
   pool.totals().handovers[handover_bucket(ns)].fetch_add(1, std::memory_order_relaxed);
 }
 
+/// What decides for a worker's pool, and what it decided last: for people.
+struct PolicyNote {
+  std::string name{}, hash{};   // at most 31 bytes each
+  std::string error{};          // at most 95; empty: all is well
+  std::uint64_t bad_ticks = 0;  // how often it was asked in vain
+  bool fallen_back = false;     // another decides in its place
+  std::uint32_t reloaded = 0;   // the last of Header::policy_reloads that was seen to
+  std::uint32_t target = 0, warm = 0, max = 0, max_per_worker = 0;  // of connections
+  std::uint64_t handover_after_ms = 0;
+  bool operator==(const PolicyNote&) const = default;
+};
+
 /// One worker's figures in one pool.
 class StatsBook {
  public:
@@ -65,10 +79,17 @@ class StatsBook {
     row_->histograms[static_cast<std::size_t>(histogram)][histogram_bucket(ns)].fetch_add(
         times, std::memory_order_relaxed);
   }
+  /// Shown from now on as what decides here. Nothing where the totals serve: these are everybody's.
+  void note_policy(const PolicyNote& note);
 
  private:
   StatsRow* row_;
+  bool is_own_ = false;
 };
+
+/// What the living worker in `row` noted of its policy for `pool`; nullopt: nothing.
+[[nodiscard]] std::optional<PolicyNote> policy_of(const Segment& segment, std::uint32_t row,
+                                                  std::uint32_t pool);
 
 /// Whether the living worker in `row` may be using pool `pool`: it has figures of it, or more pools
 /// than rows to keep figures in.

@@ -462,5 +462,14 @@ TEST_F(Deciding, NeedsNoWorker) {
   EXPECT_TRUE(decided(Decision::kPause).changed);
 }
 
+TEST_F(Deciding, AsksForPoliciesToBeReadAgainByANumberAndByRingingWhoLives) {
+  const Word32& bell = world_.segment().workers()[me_->id().row].doorbell;
+  const std::uint32_t before = bell.load(), asked = world_.segment().header().policy_reloads.load();
+  EXPECT_EQ(ask_policy_reload(world_.segment()), asked + 1);
+  EXPECT_EQ(world_.segment().header().policy_reloads.load(), asked + 1);
+  EXPECT_EQ(world_.segment().header().reloads.load(), 0u) << "that is another request";
+  EXPECT_NE(bell.load(), before);
+}
+
 }  // namespace
 }  // namespace weir::shm

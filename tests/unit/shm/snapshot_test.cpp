@@ -199,6 +199,16 @@ TEST_F(Snapshots, SumTheFiguresOfAllWorkers) {
   EXPECT_EQ(snapshot.pool("main")->histograms[static_cast<std::size_t>(Histogram::kUse)][1], 1u);
 }
 
+TEST_F(Snapshots, NameWhatDecidesForAPoolInEachWorkerThatNotedIt) {
+  StatsBook(pool_, me_->id());
+  StatsBook(pool_, other_->id()).note_policy({.name = "fixed", .target = 3});
+  const Snapshot snapshot = look();
+  ASSERT_EQ(snapshot.pool("main")->policies.size(), 1u);
+  EXPECT_EQ(snapshot.pool("main")->policies[0].worker, other_->id().row);
+  EXPECT_EQ(snapshot.pool("main")->policies[0].note.name, "fixed");
+  EXPECT_EQ(snapshot.pool("main")->policies[0].note.target, 3u);
+}
+
 TEST_F(Snapshots, HaveTheLongestWaitFirst) {
   const auto first = Waiter::enter(pool_, me_->id(), Deadline::never(), "first", 0);
   const auto second = Waiter::enter(pool_, me_->id(), Deadline::never(), "second", 0);

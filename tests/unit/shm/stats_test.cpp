@@ -71,6 +71,59 @@ TEST_F(Stats, OfAnotherPoolAreFoldedIntoThatPool) {
   EXPECT_EQ(sum_counter(second, Counter::kConnects), 1u);
 }
 
+TEST_F(Stats, InOnePassAreWhatEachCounterAddsUpTo) {
+  const auto other = world_.join();
+  StatsBook mine(pool_, me_->id()), others(pool_, other->id());
+  mine.add(Counter::kConnects, 3);
+  others.add(Counter::kConnects, 10);
+  count(pool_, Counter::kPings, 7);
+  mine.record(Histogram::kUse, 12'000, 64);
+  others.record(Histogram::kUse, 12'000);
+  const PoolFigures figures = look_at_figures(world_.segment(), pool_.id());
+  EXPECT_EQ(figures.counter(Counter::kConnects), 13u);
+  EXPECT_EQ(figures.counter(Counter::kPings), 7u);
+  EXPECT_EQ(figures.histogram(Histogram::kUse)[1], 65u);
+  EXPECT_EQ(look_at_figures(world_.segment(), named("b").id()).counter(Counter::kPings), 0u);
+}
+
+TEST_F(Stats, ShowWhatDecidesForAPoolInEachWorker) {
+  auto other = world_.join();
+  StatsBook mine(pool_, me_->id()), others(pool_, other->id());
+  EXPECT_FALSE(policy_of(world_.segment(), me_->id().row, pool_.id()));
+  const PolicyNote note{.name = "fair_share",
+                        .hash = "ab12",
+                        .error = "line 3: a number expected",
+                        .bad_ticks = 4,
+                        .fallen_back = true,
+                        .reloaded = 2,
+                        .target = 5,
+                        .warm = 1,
+                        .max = 8,
+                        .max_per_worker = 3,
+                        .handover_after_ms = 10};
+  mine.note_policy(note);
+  others.note_policy({.name = "fixed"});
+  EXPECT_EQ(policy_of(world_.segment(), me_->id().row, pool_.id()), note);
+  EXPECT_EQ(policy_of(world_.segment(), other->id().row, pool_.id())->name, "fixed");
+  EXPECT_FALSE(policy_of(world_.segment(), me_->id().row, named("b").id()));
+
+  const std::uint32_t row = other->id().row;
+  other.reset();
+  EXPECT_FALSE(policy_of(world_.segment(), row, pool_.id())) << "it left";
+  const auto next = world_.join();
+  ASSERT_EQ(next->id().row, row);
+  StatsBook book(pool_, next->id());
+  EXPECT_FALSE(policy_of(world_.segment(), row, pool_.id())) << "that was another's";
+}
+
+TEST_F(Stats, ShowNoPolicyWhereAWorkerHasMorePoolsThanRows) {
+  const PoolRef b = named("b"), c = named("c");
+  StatsBook first(pool_, me_->id()), second(b, me_->id()), third(c, me_->id());
+  third.note_policy({.name = "fixed"});
+  EXPECT_FALSE(policy_of(world_.segment(), me_->id().row, c.id()));
+  EXPECT_EQ(c.totals().policy_name.load(), "");
+}
+
 TEST_F(Stats, OfMorePoolsThanAWorkerHasRowsForGoStraightToTheTotals) {
   const PoolRef b = named("b"), c = named("c");
   static_assert(test::kSmallGeometry.stats_per_worker == 2);
