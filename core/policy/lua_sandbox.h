@@ -25,9 +25,9 @@ struct lua_Debug;
 
 namespace weir::policy {
 
-/// What one turn of a script may use. A tick with 1,000 idle connections takes the shipped policies
-/// about 20,000 instructions, 150 KiB and 1 ms: the limits leave ten times that, and are small
-/// beside the second between two ticks.
+/// What one turn of a script may use. A tick with 1,000 idle connections takes fixed.lua 17,000
+/// instructions, 45 KiB and 1.5 ms (scripts/bench policy): the limits leave thirty times that, and
+/// are small beside the second between two ticks.
 struct LuaLimits {
   std::uint64_t instructions = 1'000'000;
   std::size_t memory_bytes = std::size_t{4} << 20;
