@@ -24,6 +24,7 @@
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
 #include "cli/reload_command.h"
+#include "cli/simulate_options.h"
 #include "cli/status_command.h"
 #include "cli/workers_command.h"
 
@@ -38,6 +39,7 @@ using weir::cli::PoolOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
 using weir::cli::ReloadOptions;
+using weir::cli::SimulateOptions;
 using weir::cli::StatusOptions;
 using weir::cli::Where;
 using weir::cli::WorkersOptions;
@@ -272,6 +274,11 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(seconds_range());
 
+  SimulateOptions simulate;
+  CLI::App* policy_command = app.add_subcommand("policy", "what decides a pool's size");
+  policy_command->require_subcommand(1);
+  CLI::App* simulate_command = weir::cli::add_simulate(*policy_command, simulate);
+
   app.add_subcommand("conformance",
                      "tries a driver with the tests that every driver has to pass; see\n"
                      "weir conformance --help");
@@ -293,6 +300,7 @@ int run(int argc, char** argv) {
   if (check_command->parsed()) return run_config_check(config);
   if (show_command->parsed()) return run_config_show(config);
   if (workers_command->parsed()) return run_workers(workers);
+  if (simulate_command->parsed()) return run_simulate(simulate);
   if (set_command->parsed()) return run_quota_set(quota);
   if (reap_command->parsed()) return run_reap(reap);
   if (reload_command->parsed()) {
