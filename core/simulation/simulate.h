@@ -19,8 +19,8 @@ namespace weir::simulation {
 using MakePolicy = std::function<std::unique_ptr<policy::Policy>()>;
 
 /// Ends when every request has ended. Whatever the policy says: it is clamped, as in a pool.
-/// A request for a worker that the machine has not goes to another one of it. Blocks: about a
-/// second of processor time for a million requests.
+/// A request for a worker that the machine has not goes to another one of it. Blocks: some
+/// seconds for a million requests.
 [[nodiscard]] Report simulate(const Load& load, const MachineSettings& settings,
                               const MakePolicy& make_policy);
 
