@@ -25,6 +25,7 @@
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
 #include "cli/reload_command.h"
+#include "cli/simulate_options.h"
 #include "cli/status_command.h"
 #include "cli/workers_command.h"
 
@@ -41,6 +42,7 @@ using weir::cli::PoolOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
 using weir::cli::ReloadOptions;
+using weir::cli::SimulateOptions;
 using weir::cli::StatusOptions;
 using weir::cli::Where;
 using weir::cli::WorkersOptions;
@@ -264,7 +266,8 @@ int run(int argc, char** argv) {
 
   PolicyCheckOptions policy_check;
   PolicyEvalOptions policy_eval;
-  CLI::App* policy_command = app.add_subcommand("policy", "scripts that decide, in the sandbox");
+  CLI::App* policy_command = app.add_subcommand(
+      "policy", "what decides a pool's size, what idles and when to stop trying");
   policy_command->require_subcommand(1);
   CLI::App* policy_check_command = policy_command->add_subcommand(
       "check", "compiles a script and runs its self-check, as a worker would; no workers needed");
@@ -297,6 +300,9 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(seconds_range());
 
+  SimulateOptions simulate;
+  CLI::App* simulate_command = weir::cli::add_simulate(*policy_command, simulate);
+
   app.add_subcommand("conformance",
                      "tries a driver with the tests that every driver has to pass; see\n"
                      "weir conformance --help");
@@ -318,6 +324,7 @@ int run(int argc, char** argv) {
   if (check_command->parsed()) return run_config_check(config);
   if (show_command->parsed()) return run_config_show(config);
   if (workers_command->parsed()) return run_workers(workers);
+  if (simulate_command->parsed()) return run_simulate(simulate);
   if (set_command->parsed()) return run_quota_set(quota);
   if (reap_command->parsed()) return run_reap(reap);
   if (reload_command->parsed()) {

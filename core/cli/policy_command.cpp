@@ -2,38 +2,14 @@
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 
 #include "cli/json_text.h"
+#include "cli/policy_named.h"
 #include "cli/render.h"
+#include "policy/script_source.h"
 
 namespace weir::cli {
 namespace {
-
-Result<std::string> content_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  // A byte more than may be: what is too long is refused without being read.
-  std::string text(policy::LuaSandbox::kLongestSource + 1, '\0');
-  if (file) file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad() || (file.fail() && !file.eof())) {
-    return Status(Code::kBadConfig, path + ": expected a file to read, found none");
-  }
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  return text;
-}
-
-Result<policy::Params> params_of(const std::vector<std::string>& texts) {
-  policy::Params params;
-  for (const std::string& text : texts) {
-    const std::size_t at = text.find('=');
-    if (at == std::string::npos || at == 0) {
-      return Status(Code::kBadArgument, "--params: expected NAME=VALUE, found " + text);
-    }
-    params[text.substr(0, at)] = policy::parse_param(std::string_view(text).substr(at + 1));
-  }
-  return params;
-}
 
 std::string summary_of(const std::string& file, const policy::LuaPolicy& policy) {
   std::string functions;
@@ -112,7 +88,7 @@ ExitCode run_policy_check(const PolicyCheckOptions& options) {
     tell_failure("policy check", params.status());
     return kUsage;
   }
-  const Result<std::string> source = content_of(options.file);
+  const Result<std::string> source = policy::read_script(options.file);
   if (!source.ok()) return tell_failure("policy check", source.status());
   const auto policy = policy::LuaPolicy::load(source.value(), options.file, params.value());
   if (!policy.ok()) return tell_failure("policy check", policy.status());
@@ -125,7 +101,7 @@ ExitCode run_policy_eval(const PolicyEvalOptions& options) {
   Status status;
   double elapsed_ms = 0;
   for (const std::string& file : options.files) {
-    const Result<std::string> source = content_of(file);
+    const Result<std::string> source = policy::read_script(file);
     const auto began = steady_clock::now();
     sandbox.begin_turn();
     status = source.ok() ? sandbox.compile(source.value(), file) : source.status();

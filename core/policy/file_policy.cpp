@@ -1,7 +1,6 @@
 #include "policy/file_policy.h"
 
-#include <cerrno>
-#include <fstream>
+#include "policy/script_source.h"
 
 namespace weir::policy {
 
@@ -24,20 +23,14 @@ void FilePolicy::follow(const std::string& path, const Params& params, bool aske
   path_ = path;
   params_ = params;
   seen_ = look;
-  if (look.error) return note(Status::system_error("policy " + path_, look.error.value()));
   read();
 }
 
 // Looked at before it is read: what changes meanwhile is found at the next tick.
 void FilePolicy::read() {
-  std::ifstream file(path_, std::ios::binary);
-  // One more than is taken, for the script to be refused as too long.
-  std::string source(LuaSandbox::kLongestSource + 1, '\0');
-  errno = 0;
-  if (file) file.read(source.data(), static_cast<std::streamsize>(source.size()));
-  if (!file.is_open() || file.bad()) return note(Status::system_error("policy " + path_, errno));
-  source.resize(static_cast<std::size_t>(file.gcount()));
-  static_cast<void>(load(source, path_, params_));  // what is wrong with it is in status()
+  const Result<std::string> source = read_script(path_);
+  if (!source.ok()) return note(source.status());
+  static_cast<void>(load(source.value(), path_, params_));  // what is wrong with it is in status()
 }
 
 }  // namespace weir::policy

@@ -1,17 +1,17 @@
-#include "demo/trace.h"
+#include "simulation/wandering.h"
 
 #include <algorithm>
 #include <numeric>
 #include <random>
 
-namespace weir::demo {
+namespace weir::simulation {
 namespace {
 
 using Rng = std::mt19937_64;
 using Workers = std::vector<std::uint32_t>;
 
 /// The others, or everybody when all are hot.
-Workers cold_workers(const TraceShape& shape, const Workers& hot) {
+Workers cold_workers(const WanderingShape& shape, const Workers& hot) {
   Workers all(shape.workers);
   std::iota(all.begin(), all.end(), 0U);
   Workers cold;
@@ -25,7 +25,7 @@ std::uint32_t one_of(const Workers& workers, Rng& rng) {
 
 }  // namespace
 
-std::vector<std::uint32_t> hot_workers(const TraceShape& shape, std::uint64_t at_us) {
+std::vector<std::uint32_t> hot_workers(const WanderingShape& shape, std::uint64_t at_us) {
   // The heat walks along a shuffled row of the workers: one place, two places, one place, ...
   Workers order(shape.workers);
   std::iota(order.begin(), order.end(), 0U);
@@ -41,7 +41,7 @@ std::vector<std::uint32_t> hot_workers(const TraceShape& shape, std::uint64_t at
   return hot;
 }
 
-Trace make_trace(const TraceShape& shape) {
+std::vector<Request> wandering_requests(const WanderingShape& shape) {
   const double mean_hold_us = (shape.hold_min_us + shape.hold_max_us) / 2.0;
   const double arrivals_per_us = shape.load * shape.quota / mean_hold_us;
   Rng rng(shape.seed);
@@ -49,14 +49,14 @@ Trace make_trace(const TraceShape& shape) {
   std::uniform_int_distribution<std::uint32_t> hold_us(shape.hold_min_us, shape.hold_max_us);
   std::bernoulli_distribution goes_to_hot(shape.hot_share);
 
-  Trace trace;
+  std::vector<Request> requests;
   for (double at = gap_us(rng); at < static_cast<double>(shape.length_us); at += gap_us(rng)) {
     const auto arrival_us = static_cast<std::uint64_t>(at);
     const Workers hot = hot_workers(shape, arrival_us);
     const std::uint32_t worker = one_of(goes_to_hot(rng) ? hot : cold_workers(shape, hot), rng);
-    trace.push_back({arrival_us, hold_us(rng), worker});
+    requests.push_back({arrival_us, hold_us(rng), worker});
   }
-  return trace;
+  return requests;
 }
 
-}  // namespace weir::demo
+}  // namespace weir::simulation
