@@ -20,12 +20,11 @@
 #include "cli/doctor_command.h"
 #include "cli/dsn_command.h"
 #include "cli/holders_command.h"
-#include "cli/policy_command.h"
+#include "cli/policy_options.h"
 #include "cli/pool_command.h"
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
 #include "cli/reload_command.h"
-#include "cli/simulate_options.h"
 #include "cli/status_command.h"
 #include "cli/workers_command.h"
 
@@ -36,13 +35,10 @@ using weir::cli::ConfigOptions;
 using weir::cli::DoctorOptions;
 using weir::cli::DsnOptions;
 using weir::cli::HoldersOptions;
-using weir::cli::PolicyCheckOptions;
-using weir::cli::PolicyEvalOptions;
 using weir::cli::PoolOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
 using weir::cli::ReloadOptions;
-using weir::cli::SimulateOptions;
 using weir::cli::StatusOptions;
 using weir::cli::Where;
 using weir::cli::WorkersOptions;
@@ -264,28 +260,8 @@ int run(int argc, char** argv) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   dsn_check_command->add_flag("--json", dsn.json, "one JSON document, also of what is wrong");
 
-  PolicyCheckOptions policy_check;
-  PolicyEvalOptions policy_eval;
-  CLI::App* policy_command = app.add_subcommand(
-      "policy", "what decides a pool's size, what idles and when to stop trying");
-  policy_command->require_subcommand(1);
-  CLI::App* policy_check_command = policy_command->add_subcommand(
-      "check", "compiles a script and runs its self-check, as a worker would; no workers needed");
-  policy_check_command->add_option("file", policy_check.file, "the script")
-      ->type_name("FILE")
-      ->required();
-  policy_check_command
-      ->add_option("--params", policy_check.params,
-                   "replaces params of the script's; may be given again")
-      ->type_name("NAME=VALUE");
-  CLI::App* policy_eval_command = policy_command->add_subcommand(
-      "eval",
-      "runs scripts as plain chunks, one after the other in one sandbox, and tells what came of\n"
-      "the last. Ends with 0 whatever they do");
-  policy_eval_command->add_option("files", policy_eval.files, "the scripts")
-      ->type_name("FILE")
-      ->required();
-  policy_eval_command->add_flag("--json", policy_eval.json, "one line of JSON")->required();
+  weir::cli::PolicyGroup policies(
+      app, [](CLI::App& command, Where& where) { add_where(command, where); });
 
   DoctorOptions doctor;
   double doctor_timeout_s = 10;
@@ -299,9 +275,6 @@ int run(int argc, char** argv) {
       ->add_option("--timeout", doctor_timeout_s, "seconds for each server to answer (default: 10)")
       ->type_name("SECONDS")
       ->check(seconds_range());
-
-  SimulateOptions simulate;
-  CLI::App* simulate_command = weir::cli::add_simulate(*policy_command, simulate);
 
   app.add_subcommand("conformance",
                      "tries a driver with the tests that every driver has to pass; see\n"
@@ -324,7 +297,6 @@ int run(int argc, char** argv) {
   if (check_command->parsed()) return run_config_check(config);
   if (show_command->parsed()) return run_config_show(config);
   if (workers_command->parsed()) return run_workers(workers);
-  if (simulate_command->parsed()) return run_simulate(simulate);
   if (set_command->parsed()) return run_quota_set(quota);
   if (reap_command->parsed()) return run_reap(reap);
   if (reload_command->parsed()) {
@@ -343,8 +315,7 @@ int run(int argc, char** argv) {
     dsn.dsn = dsn_texts.front();
     return run_dsn_check(dsn);
   }
-  if (policy_check_command->parsed()) return run_policy_check(policy_check);
-  if (policy_eval_command->parsed()) return run_policy_eval(policy_eval);
+  if (const auto ended = policies.run()) return *ended;
   if (doctor_command->parsed()) {
     doctor.timeout = to_nanos(doctor_timeout_s);
     return run_doctor(doctor);

@@ -104,7 +104,8 @@ ExitCode run_policy_eval(const PolicyEvalOptions& options) {
     const Result<std::string> source = policy::read_script(file);
     const auto began = steady_clock::now();
     sandbox.begin_turn();
-    status = source.ok() ? sandbox.compile(source.value(), file) : source.status();
+    status = source.ok() ? sandbox.compile(source.value(), file)
+                         : Status(Code::kBadConfig, source.status().message());
     if (status.ok()) status = sandbox.run();
     elapsed_ms = std::chrono::duration<double, std::milli>(steady_clock::now() - began).count();
   }

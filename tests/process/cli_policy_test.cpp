@@ -62,7 +62,8 @@ TEST_F(CliPolicy, CheckSaysWhatIsWrong) {
   const std::string bad = write("return { name = 'x', api = 1, sise = 1 }");
   EXPECT_THAT(error_of({"policy", "check", bad}, 1),
               HasSubstr("weir policy check: " + bad + ": unknown key \"sise\""));
-  EXPECT_THAT(error_of({"policy", "check", bad + "x"}, 1), HasSubstr("expected a file"));
+  EXPECT_THAT(error_of({"policy", "check", bad + "x"}, 1),
+              HasSubstr("expected a script, found no file"));
   EXPECT_THAT(error_of({"policy", "check", folder_.path().string()}, 1),
               HasSubstr("expected a file"));
   EXPECT_THAT(error_of({"policy", "check", kFixed, "--params", "retries=5"}, 1),
