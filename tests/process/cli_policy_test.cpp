@@ -65,7 +65,7 @@ TEST_F(CliPolicy, CheckSaysWhatIsWrong) {
   EXPECT_THAT(error_of({"policy", "check", bad + "x"}, 1),
               HasSubstr("expected a script, found no file"));
   EXPECT_THAT(error_of({"policy", "check", folder_.path().string()}, 1),
-              HasSubstr("expected a file"));
+              HasSubstr("Is a directory"));
   EXPECT_THAT(error_of({"policy", "check", kFixed, "--params", "retries=5"}, 1),
               HasSubstr("params.retries: unknown; the script has failures_to_open"));
   EXPECT_THAT(error_of({"policy", "check", kFixed, "--params", "retries"}, 2),
