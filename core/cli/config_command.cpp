@@ -1,6 +1,7 @@
 #include "cli/config_command.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/duration.h"
@@ -10,17 +11,30 @@
 #include "config/load.h"
 #include "driver/password_file.h"
 #include "driver/plugin_path.h"
+#include "policy/script_source.h"
+#include "policy/scripted_policy.h"
 #include "shm/segment.h"
 
 namespace weir::cli {
 namespace {
 
-/// What is wrong with a pool beyond its values: driver, DSN, password file.
+/// Whether a worker would take the pool's script.
+Status check_policy(const config::PoolConfig& pool) {
+  if (pool.policy.empty()) return Status();
+  const Result<std::string> source = policy::read_script(pool.policy);
+  if (!source.ok()) return source.status();
+  return policy::ScriptedPolicy().load(source.value(), pool.policy, pool.policy_params);
+}
+
+/// What is wrong with a pool beyond its values: driver, DSN, script, password file.
 std::vector<Status> faults_of(const config::PoolConfig& pool,
                               const std::vector<std::string>& plugins) {
   std::vector<Status> faults;
   const Result<driver::Dsn> dsn = parse_dsn(pool, plugins);
   if (!dsn.ok()) faults.push_back(dsn.status());
+  if (Status policy = check_policy(pool); !policy.ok()) {
+    faults.push_back(std::move(policy).in("pool " + pool.name + ": policy"));
+  }
   if (pool.password_file.empty()) return faults;
   if (dsn.ok() && !dsn.value().driver().takes_password()) {
     faults.emplace_back(Code::kNotSupported, "pool " + pool.name + ": password_file: the driver " +

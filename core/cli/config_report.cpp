@@ -51,8 +51,15 @@ ordered_json json_of(const ConfigNode& node) {
       return node.text;
     case ConfigNode::Kind::kInteger:
       return node.integer;
+    case ConfigNode::Kind::kFraction:
+      return node.fraction;
     case ConfigNode::Kind::kBoolean:
       return node.boolean;
+    case ConfigNode::Kind::kTable: {
+      ordered_json object = ordered_json::object();
+      for (const ConfigNode& child : node.children) object[child.name] = json_of(child);
+      return object;
+    }
     case ConfigNode::Kind::kArray: {
       ordered_json array = ordered_json::array();
       for (const ConfigNode& child : node.children) array.push_back(json_of(child));

@@ -78,6 +78,20 @@ TEST_F(CliConfig, CheckLooksAtDriversDsnsAndPasswordFilesAndTellsAllThatIsWrong)
                                  HasSubstr("pool odd: driver"), Not(HasSubstr("hunter2"))));
 }
 
+TEST_F(CliConfig, CheckLooksAtScriptsAndTheirParameters) {
+  const std::string script = write(
+      "p.lua", "return { name = 'p', api = 1, params = { most = 1 }, size = function() end }");
+  const std::string pool = "[pool.main]\ndriver = \"null\"\ndsn = \"null://x\"\n";
+  const auto checked = [&](const std::string& keys) {
+    return run_weir({"config", "check", write("weir.toml", pool + keys)}).err;
+  };
+  EXPECT_THAT(checked("policy = \"p.lua\"\npolicy_params = { mots = 2 }\n"),
+              HasSubstr("pool main: policy: " + script + ": params.mots: unknown"));
+  EXPECT_THAT(checked("policy = \"none.lua\"\n"), HasSubstr("expected a script, found no file"));
+  EXPECT_THAT(checked("policy = \"p.lua\"\npolicy_params = { most = 2.5 }\n"),
+              Not(HasSubstr("policy")));
+}
+
 TEST_F(CliConfig, CheckTellsWhatTheEnvironmentReplaced) {
   variables_.set("DB_POOL_TIMEOUT", "3");
   const std::string file = write_pool("acquire_timeout = \"9s\"\n");
