@@ -12,16 +12,17 @@ SizeDecision FixedPolicy::size_for(const PoolView& view) {
           .handover_after_ms = view.handover_after_ms};
 }
 
-Eviction FixedPolicy::eviction_for(const ConnectionView& connection, const PoolView& view) {
+Eviction FixedPolicy::eviction_for(const ConnectionView& connection, const PoolView& view,
+                                   std::uint32_t kept) {
   const bool too_old = connection.lifetime_ms != 0 && connection.age_ms >= connection.lifetime_ms;
   if (too_old) return Eviction::kClose;
 
   // Those that are closing or lingering are on their way out: counting them would let a burst of
-  // closes go below min, only for the warm floor to open as many again.
+  // closes go below what is kept, only for as many to be opened again.
   const std::uint32_t staying = view.idle + view.used + view.connecting;
   const bool idle_too_long =
       view.idle_timeout_ms != 0 && connection.idle_ms >= view.idle_timeout_ms;
-  return idle_too_long && staying > view.min ? Eviction::kClose : Eviction::kKeep;
+  return idle_too_long && staying > kept ? Eviction::kClose : Eviction::kKeep;
 }
 
 // Exponential with full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture

@@ -174,7 +174,12 @@ class FixedPolicy final : public Policy {
   // The same without an object, from any thread.
   [[nodiscard]] static SizeDecision size_for(const PoolView& view);
   [[nodiscard]] static Eviction eviction_for(const ConnectionView& connection,
-                                             const PoolView& view);
+                                             const PoolView& view) {
+    return eviction_for(connection, view, view.min);
+  }
+  /// ... where `kept` are kept warm: what is opened ahead is not to be closed for being idle.
+  [[nodiscard]] static Eviction eviction_for(const ConnectionView& connection, const PoolView& view,
+                                             std::uint32_t kept);
   [[nodiscard]] static BreakerDecision breaker_for(const PoolView& view);
 
   static constexpr std::uint32_t kFailuresToOpen = 3;

@@ -1,5 +1,6 @@
 #include "policy/scripted_policy.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace weir::policy {
@@ -65,6 +66,12 @@ void ScriptedPolicy::note_bad_call(const Status& error) {
 }
 
 SizeDecision ScriptedPolicy::size(const PoolView& view) {
+  const SizeDecision decision = decide_size(view);
+  warm_ = clamp(decision, view).warm;
+  return decision;
+}
+
+SizeDecision ScriptedPolicy::decide_size(const PoolView& view) {
   if (!std::exchange(is_bad_tick_, false)) bad_ticks_ = 0;
   if (script_ == nullptr || fallen_back_) return FixedPolicy::size_for(view);
   // Also without a function of its own, since a tick begins.
@@ -83,7 +90,7 @@ Eviction ScriptedPolicy::evict(const ConnectionView& connection, const PoolView&
     if (eviction.ok()) return eviction.value();
     note_bad_call(eviction.status());
   }
-  return FixedPolicy::eviction_for(connection, view);
+  return FixedPolicy::eviction_for(connection, view, std::max(warm_, view.min));
 }
 
 BreakerDecision ScriptedPolicy::breaker(const PoolView& view) {

@@ -50,12 +50,14 @@ class ScriptedPolicy : public Policy {
  private:
   /// Whether the script is to be asked: it has `function`, is in charge, and this tick is good.
   [[nodiscard]] bool asks(LuaPolicy::Function function) const;
+  SizeDecision decide_size(const PoolView& view);
   void note_bad_call(const Status& error);
   void put_in_charge(std::unique_ptr<LuaPolicy> script);
 
   const LuaLimits limits_;
   std::unique_ptr<LuaPolicy> script_;  // null: none
   std::optional<SizeDecision> last_size_;
+  std::uint32_t warm_ = 0;  // as last decided: the built-in eviction leaves so many
   bool is_bad_tick_ = false;
   unsigned bad_ticks_ = 0;  // in a row, this one included
   bool fallen_back_ = false;

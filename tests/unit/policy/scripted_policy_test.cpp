@@ -49,10 +49,28 @@ TEST(AScriptedPolicy, LetsItsScriptDecide) {
   EXPECT_EQ(policy.status().hash.size(), 16u);
 }
 
+TEST(AScriptedPolicy, WithoutAnEvictionOfItsOwnKeepsWhatItsSizeOpensAhead) {
+  ScriptedPolicy policy;
+  ASSERT_TRUE(policy
+                  .load("return { name = 'x', api = 1,\n"
+                        "size = function(v) return { warm = v.pool.used } end }",
+                        "x.lua")
+                  .ok());
+  PoolView view{.name = "main", .max = 10, .min = 1, .idle_timeout_ms = 100, .idle = 3, .used = 4};
+  policy.size(view);
+  EXPECT_EQ(policy.evict({.idle_ms = 100}, view), Eviction::kClose);
+  view.idle = 0;
+  EXPECT_EQ(policy.evict({.idle_ms = 100}, view), Eviction::kKeep) << "four are to be warm";
+  view.used = 0;
+  view.idle = 1;
+  policy.size(view);
+  EXPECT_EQ(policy.evict({.idle_ms = 100}, view), Eviction::kKeep) << "min stays";
+}
+
 TEST(AScriptedPolicy, KeepsTheLastGoodSizeWhenACallFails) {
   ScriptedPolicy policy;
   ASSERT_TRUE(policy.load(failing(), "x.lua").ok());
-  EXPECT_EQ(policy.size(bad()).target, 5u) << "nothing good yet: the built-in's";
+  EXPECT_EQ(policy.size(bad()).target, 10u) << "nothing good yet: the built-in's";
   EXPECT_EQ(policy.size(kView).target, 7u);
   EXPECT_EQ(policy.size(bad()).target, 7u);
   EXPECT_EQ(policy.status().errors, 2u);
