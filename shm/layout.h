@@ -117,7 +117,8 @@ struct alignas(128) WorkerRow {
   Word receives;       // the generation whose mailbox is open; else nobody can send here
   Word32 reloaded;     // the last of Header::reloads that it has seen to
   Word32 reload_code;  // what came of it, of weir/codes.h
-  Word reserved[5];
+  Word recorded[2];    // how many events its rings were ever given: requests; all else
+  Word reserved[3];
 };
 static_assert(sizeof(WorkerRow) == 128);
 
@@ -329,9 +330,9 @@ static_assert(sizeof(StatsRow) == 2048);
 /// One event of the flight recorder, the last few of each worker. 32 bytes.
 struct EventRow {
   Word when_ns;
-  Word what;
-  Word subject;
-  Word detail;
+  Word what;     // EventWord: kind 0 while it is being written
+  Word subject;  // connection:32 | number:32
+  Word detail;   // wait_us:32 | took_us:32
 };
 static_assert(sizeof(EventRow) == 32);
 

@@ -329,6 +329,42 @@ class WorkerWord {
   std::uint64_t raw_ = 0;
 };
 
+// ---- recorder -------------------------------------------------------------------------------
+
+/// One event of the flight recorder. 0: nobody has written here yet.
+/// kind:8 | pool:8 | class:4 | sequence:44. Kind 0: it is being written. The sequence counts the
+/// events of its ring from 1; its row in the ring follows from it.
+class EventWord {
+ public:
+  static constexpr unsigned kSequenceBits = 44;
+
+  constexpr EventWord() = default;
+  explicit constexpr EventWord(std::uint64_t raw) : raw_(raw) {}
+  constexpr EventWord(std::uint32_t kind, std::uint32_t pool, std::uint32_t klass,
+                      std::uint64_t sequence)
+      : raw_(bits::put(kind, 0, 8) | bits::put(pool, 8, 8) | bits::put(klass, 16, 4) |
+             bits::put(sequence, 20, kSequenceBits)) {}
+
+  [[nodiscard]] constexpr std::uint64_t raw() const { return raw_; }
+  [[nodiscard]] constexpr std::uint32_t kind() const { return field(0, 8); }
+  [[nodiscard]] constexpr std::uint32_t pool() const { return field(8, 8); }
+  [[nodiscard]] constexpr std::uint32_t klass() const { return field(16, 4); }
+  [[nodiscard]] constexpr std::uint64_t sequence() const { return raw_ >> 20; }
+  [[nodiscard]] constexpr bool is_being_written() const { return raw_ != 0 && kind() == 0; }
+  /// Whether this is a later event than the one of that sequence.
+  [[nodiscard]] constexpr bool is_after(std::uint64_t sequence) const {
+    const std::uint64_t ahead = (this->sequence() - sequence) & bits::mask(kSequenceBits);
+    return ahead != 0 && ahead < std::uint64_t{1} << (kSequenceBits - 1);
+  }
+  constexpr bool operator==(const EventWord&) const = default;
+
+ private:
+  [[nodiscard]] constexpr std::uint32_t field(unsigned at, unsigned width) const {
+    return static_cast<std::uint32_t>(bits::get(raw_, at, width));
+  }
+  std::uint64_t raw_ = 0;
+};
+
 // ---- turn -----------------------------------------------------------------------------------
 
 /// One of the few turns a pool has: a handshake in progress, or the breaker's probe.

@@ -6,6 +6,7 @@
 #include "shm/line.h"
 #include "shm/parking.h"
 #include "shm/reaper.h"
+#include "shm/recorder.h"
 
 namespace weir::shm {
 
@@ -43,6 +44,8 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
     rows[i].receives.store(0);
     rows[i].reloaded.store(0);
     rows[i].reload_code.store(0);
+    const Recorder recorder(segment, i);
+    recorder.forget_unfinished();
     Word32& high = segment.header().workers_high;
     for (std::uint32_t old = high.load(); old <= i;) {
       if (high.compare_exchange_weak(old, i + 1)) break;
@@ -52,6 +55,7 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
                                               WorkerWord(WorkerState::kLive, id.gen).raw())) {
       continue;
     }
+    recorder.record({.kind = Happening::kJoined, .number = static_cast<std::uint32_t>(getpid())});
     return std::unique_ptr<Membership>(
         new Membership(segment, id, std::move(*std::move(lock).value())));
   }
@@ -62,6 +66,7 @@ Result<std::unique_ptr<Membership>> Membership::join(Segment& segment, std::stri
 void Membership::leave() {
   if (is_forked()) lock_.forget();  // the page is not mapped here
   if (is_valid()) {
+    Recorder(*segment_, id_.row).record({.kind = Happening::kLeft});
     fence();
     // Settled by ourselves while the lock is still held: nobody can join the row in between.
     settle_dead_worker(*segment_, id_.row, WorkerWord(WorkerState::kLive, id_.gen));
