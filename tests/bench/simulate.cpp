@@ -25,8 +25,8 @@
 #include "bench/shared.h"
 #include "demo/board.h"
 #include "demo/fleet.h"
+#include "demo/postgres.h"
 #include "demo/query.h"
-#include "demo/server.h"
 #include "demo/trace.h"
 #include "demo/weir_side.h"
 #include "policy/policy.h"
@@ -123,7 +123,8 @@ std::vector<Figure> figures_of(std::vector<std::uint64_t>& waits_us,
 
 class Load {
  public:
-  Load(std::shared_ptr<demo::DemoServer> server, double share, std::chrono::nanoseconds length)
+  Load(std::shared_ptr<demo::PostgresDatabase> server, double share,
+       std::chrono::nanoseconds length)
       : server_(std::move(server)),
         share_(share),
         length_us_(static_cast<std::uint64_t>(length.count()) / 1000 + kWarmUs) {}
@@ -271,7 +272,7 @@ class Load {
     std::size_t round = SIZE_MAX;
     simulation::Trace trace{};
   };
-  std::shared_ptr<demo::DemoServer> server_;
+  std::shared_ptr<demo::PostgresDatabase> server_;
   double share_;
   std::uint64_t length_us_;
   std::shared_ptr<std::pair<std::size_t, double>> handover_ =  // round and microseconds
@@ -280,7 +281,7 @@ class Load {
 };
 
 Plan make_plan(const Settings& settings) {
-  const auto server = std::make_shared<demo::DemoServer>(kQuota);
+  const auto server = std::make_shared<demo::PostgresDatabase>(kQuota);
   Plan plan;
   for (const double share : {0.3, 0.5, 0.7}) {
     plan.cases.push_back(Load(server, share, settings.length).its_case());
