@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <lua.hpp>
 #include <span>
 #include <type_traits>
@@ -134,6 +135,7 @@ void ViewTables::make(lua_State* lua, const PoolView& view, int state) {
   lua_rawseti(lua, tables, 1);
   ViewFiller filler(lua, *this, true, tables);
   visit(filler, view);
+  std::memcpy(seen_.data(), &view, sizeof view);
   lua_pushliteral(lua, "state");
   lua_pushvalue(lua, state_at);
   lua_rawset(lua, -3);
@@ -143,8 +145,11 @@ void ViewTables::make(lua_State* lua, const PoolView& view, int state) {
 void ViewTables::update(lua_State* lua, const PoolView& view) {
   lua_rawgetp(lua, LUA_REGISTRYINDEX, &tables_key);
   const int tables = lua_gettop(lua);
-  ViewFiller filler(lua, *this, false, tables);
-  visit(filler, view);
+  if (std::memcmp(seen_.data(), &view, sizeof view) != 0) {
+    ViewFiller filler(lua, *this, false, tables);
+    visit(filler, view);
+    std::memcpy(seen_.data(), &view, sizeof view);
+  }
   lua_rawgeti(lua, tables, 1);
   lua_remove(lua, tables);
 }

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "policy/policy.h"
 
@@ -151,6 +152,9 @@ class ViewTables {
   friend class ViewFiller;
   static constexpr std::size_t kMostValues = 96;
   std::array<std::uint64_t, kMostValues> last_{};  // of each number, by its place in the order
+  // The view as it was: most evictions change nothing. Padding that differs costs a closer look.
+  static_assert(std::is_trivially_copyable_v<PoolView>);
+  std::array<std::byte, sizeof(PoolView)> seen_{};
 };
 
 }  // namespace weir::policy
