@@ -252,6 +252,7 @@ void Pool::tick_second(std::uint64_t now_ns) {
   decide_breaker(view);
   expire_idle(view, now_ns);
   show_policy();
+  record_policy();
   fill_warm(view, now_ns);
   tell_of_reclaimed();
   report_leaks(now_ns);

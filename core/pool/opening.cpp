@@ -236,6 +236,10 @@ std::uint64_t Pool::full_pause_ns() const {
 // OPENING -> CLOSING: the server may have begun a session all the same. The turn is free at once.
 void Pool::fail_connect(const Job& job, const Status& status) {
   book_.add(shm::Counter::kConnectFailures);
+  record({.kind = shm::Happening::kConnectFailed,
+          .connection = static_cast<std::uint32_t>(number_at(job.place)),
+          .number = static_cast<std::uint32_t>(status.code()),
+          .took_us = shm::recorded_us(monotonic_ns() - job.began_ns)});
   parts_.log.warn("connect_failed", {{"pool", config().name},
                                      {"place", job.place},
                                      {"code", code_name(status.code())},
@@ -271,7 +275,7 @@ Result<Loan> Pool::connect(const Opening& opening, const Request& request,
     const Step step = step_connect(job, &status);
     if (step == Step::kDone) {
       status = finish_connect(job);
-      if (status.ok()) return lend(job.place, request.label, request.klass);
+      if (status.ok()) return lend(job.place, request.label, request.klass, started_ns);
       return std::move(status).in("pool " + config().name);
     }
     if (step == Step::kError) break;

@@ -68,6 +68,7 @@ Pool::Pool(const PoolConfig& config, Parts parts)
       dirty_bits_(bits_to_clean(config.reset)),
       slots_(parts_.ref.capacity()),
       book_(parts_.ref, parts_.membership.id()),
+      recorder_(parts_.segment, parts_.membership.id().row),
       moves_(may_move_),
       lingering_(parts_.ref.capacity()),
       reported_leases_(parts_.ref.capacity()),
@@ -161,10 +162,12 @@ void Pool::show_label(PlaceIndex place, std::string_view label) {
   slots_[place].labelled = !label.empty();
 }
 
-Loan Pool::lend(PlaceIndex place, std::string_view label, std::uint32_t klass) {
+Loan Pool::lend(PlaceIndex place, std::string_view label, std::uint32_t klass,
+                std::uint64_t asked_ns) {
   if (klass != 0) ref().info(place).holder_class.store(klass, std::memory_order_relaxed);
   Loan loan;
   lend(place, label, now_ns(), loan);
+  slots_[place].asked_ns = asked_ns;
   if (config().capture_stack) capture(slots_[place].stack);
   return loan;
 }
@@ -216,7 +219,7 @@ Result<std::uint32_t> Pool::class_of(std::string_view name) const {
 
 // Its holder has it no more; a class that it counted for has one less.
 void Pool::note_returned(const Loan& loan) {
-  if (slots_[loan.place].timed_from_ns != 0) end_timing(slots_[loan.place]);
+  if (slots_[loan.place].timed_from_ns != 0) end_timing(loan.place);
   slots_[loan.place].serial.store(loan.serial + 1, std::memory_order_relaxed);
   store_if_new(ref().info(loan.place).holder_class, 0u);
 }
@@ -232,7 +235,7 @@ bool Pool::acquire_at_once(std::string_view label, std::uint32_t klass, Loan& lo
                     is_expired(slot, now) ? CloseReason::kLifetime : CloseReason::kInvalid);
       continue;
     }
-    loan = lend(place, label, klass);
+    loan = lend(place, label, klass, 0);
     return true;
   }
   return false;
@@ -302,7 +305,7 @@ Result<std::optional<Loan>> Pool::lend_idle(const Request& request, std::uint64_
         continue;
       }
     }
-    return std::optional<Loan>(lend(place, request.label, request.klass));
+    return std::optional<Loan>(lend(place, request.label, request.klass, started_ns));
   }
   return std::optional<Loan>();
 }
@@ -329,8 +332,12 @@ Status Pool::is_open() const {
 
 Result<Loan> Pool::acquire(const Request& request) {
   const Inside inside(inside_);
-  Result<Loan> loan = find(request, monotonic_ns());
-  if (!loan.ok()) count_failure(loan.status().code());
+  const std::uint64_t started_ns = monotonic_ns();
+  Result<Loan> loan = find(request, started_ns);
+  if (!loan.ok()) {
+    count_failure(loan.status().code());
+    record_failure(started_ns, request.klass, loan.status().code());
+  }
   return loan;
 }
 
@@ -451,7 +458,7 @@ void Pool::serve_if_wanted(PlaceIndex place) {
 [[gnu::always_inline]] inline void Pool::give_back(const Loan& loan) {
   Slot& slot = slots_[loan.place];
   if (slot.timed_from_ns != 0) [[unlikely]]
-    end_timing(slot);
+    end_timing(loan.place);
   slot.serial.store(loan.serial + 1, std::memory_order_relaxed);
   set_if_new(slot.idle_since_ns, now_ns());
   set_if_new<const void*>(memory.pool, this);
@@ -480,6 +487,7 @@ void Pool::give_on(const Loan& loan, std::optional<CloseReason> why) {
     slot.idle_since_ns = now_ns();
     ask_over(loan.place);
   } else {
+    if (slots_[loan.place].timed_from_ns != 0) end_timing(loan.place);
     store_if_new(ref().info(loan.place).holder_class, 0u);
     give_back(loan);
   }

@@ -14,6 +14,7 @@
 //   breaking.cpp  the breaker: what a failure means, and who is told
 //   moving.cpp    connections that move to or come from other workers, live
 //   timing.cpp    how long one lease in so many is out
+//   recording.cpp what the flight recorder is told
 //   viewing.cpp   what is seen of the pool: for people, and for its policy
 //   deciding.cpp  pause, clear, drain, resize, check: what is decided for the pool as a whole
 //   steering.cpp  what the policy decides
@@ -53,6 +54,7 @@
 #include "shm/handover.h"
 #include "shm/line.h"
 #include "shm/pool_ref.h"
+#include "shm/recorder.h"
 #include "shm/rooms.h"
 #include "shm/stats.h"
 #include "shm/turns.h"
@@ -292,7 +294,8 @@ class Pool {
     return expires_ns != 0 && now_ns >= expires_ns;
   }
   void lend(PlaceIndex place, std::string_view label, std::uint64_t now_ns, Loan& loan);
-  Loan lend(PlaceIndex place, std::string_view label, std::uint32_t klass);
+  // `asked_ns`: when its caller asked for it; 0: just now.
+  Loan lend(PlaceIndex place, std::string_view label, std::uint32_t klass, std::uint64_t asked_ns);
   void note_returned(const Loan& loan);
   void show_label(PlaceIndex place, std::string_view label);
   static bool is_connected(Slot& slot);
@@ -331,8 +334,14 @@ class Pool {
   // even step would find every other lease alone where long and short ones alternate.
   static constexpr std::uint64_t kSpread = 0x9e3779b97f4a7c15u;
   void begin_timing(Slot& slot, std::uint64_t untimed);
-  void end_timing(Slot& slot);
+  void end_timing(PlaceIndex place);
   void pace_timing(std::uint64_t leases);
+
+  // -- recording.cpp
+  void record(shm::RecordedEvent event) const;
+  void record(const Event& event) const;
+  void record_failure(std::uint64_t started_ns, std::uint32_t klass, Code code) const;
+  void record_policy();
 
   // -- deciding.cpp
   // Whether something is as it has not been seen here: somebody waits, or the pool is paused, or
@@ -356,6 +365,7 @@ class Pool {
     return ref().info(place).connection.load(std::memory_order_relaxed);
   }
   Code tell(Event event) const {
+    record(event);
     if (!parts_.events.is_heard()) return Code::kOk;
     event.pool = config().name;
     return parts_.events.tell(event);
@@ -544,6 +554,7 @@ class Pool {
   const std::uint32_t dirty_bits_;           // which conditions a release cleans up
   Slots slots_;
   shm::StatsBook book_;
+  const shm::Recorder recorder_;
   Jobs jobs_;
   Mutex tickets_mutex_;
   std::vector<std::shared_ptr<Ticket>> tickets_ WEIR_GUARDED_BY(tickets_mutex_);
@@ -584,7 +595,7 @@ class Pool {
   policy::SizeDecision size_;
   std::uint32_t policy_reloads_ = 0;  // the last of the header's that was seen to
   std::uint64_t policy_errors_ = 0, policy_changes_ = 0;
-  std::string policy_hash_;
+  std::string policy_hash_, recorded_policy_;
   policy::SlidingWindow window_{shm::kHistogramEndsNs};
   Surroundings surroundings_;
   std::uint64_t next_ticket_tick_ns_ = UINT64_MAX;

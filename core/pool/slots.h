@@ -38,6 +38,7 @@ struct alignas(64) Slot {
   // is not.
   std::uint64_t timed_from_ns = 0;
   std::uint32_t timed_for = 0;
+  std::uint64_t asked_ns = 0;    // while timed: when its caller asked for it; 0: when it had it
   std::uint64_t checked_ns = 0;  // when it last answered
   // Counts returns of the pool's, where an order is kept. Atomic: any thread looks who is next.
   std::atomic<std::uint64_t> returned{0};

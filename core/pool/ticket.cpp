@@ -103,7 +103,7 @@ void Ticket::follow(Pool::Wait::Next next) {
 
 void Ticket::job_ended(shm::PlaceIndex place, Status status) {
   if (status.ok()) {
-    end(pool_.lend(place, label_, request_.klass));
+    end(pool_.lend(place, label_, request_.klass, started_ns_));
   } else if (is_worth_another_try(status)) {
     due_ns_.store(0);  // from the start, at the keeper's next look
     in_job_.store(false);
@@ -126,9 +126,12 @@ bool Ticket::is_worth_another_try(const Status& status) {
 // The first to end it does; a loan that comes second is given back.
 void Ticket::end(Result<Loan> result) {
   bool is_wanted = false;
+  const bool is_first = !done_.exchange(true);
+  if (is_first && !result.ok()) {
+    pool_.record_failure(started_ns_, request_.klass, result.status().code());
+  }
   {
     const MutexLock lock(mutex_);
-    done_.store(true);
     due_ns_.store(kNever);
     if (!result_ && !is_unwanted_) {
       // Who ran out of time because of a server that is down hears that, and not of the time.
@@ -159,7 +162,10 @@ bool Ticket::cancel() {
     is_unwanted_ = true;
   }
   completions_.forget(done_as_.handle);
-  if (had && had->ok()) pool_.return_unused(had->value());
+  if (had && had->ok()) {
+    pool_.return_unused(had->value());
+    pool_.record_failure(started_ns_, request_.klass, Code::kCancelled);
+  }
   if (had) return true;
   cancellation_.cancel();
   step();
@@ -198,7 +204,7 @@ std::optional<Loan> Pool::lend_to(Ticket& ticket, bool& checks) {
       add_job_for(ticket, Job::Kind::kCheck, place, {});
       return std::nullopt;
     } else {
-      return lend(place, ticket.label(), ticket.klass());
+      return lend(place, ticket.label(), ticket.klass(), ticket.started_ns());
     }
   }
   return std::nullopt;
@@ -226,6 +232,7 @@ void Pool::return_unused(const Loan& loan) {
   const Inside inside(inside_);
   if (!is_lent(loan)) return;
   Slot& slot = slots_[loan.place];
+  slot.timed_from_ns = 0;  // it tells nothing of how long leases are out
   note_returned(loan);
   slot.idle_since_ns = now_ns();
   if (is_closed() || !is_valid()) {

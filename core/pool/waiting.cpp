@@ -182,7 +182,7 @@ std::optional<Pool::Wait::Next> Pool::Wait::take_grant(WaiterWord seen) {
   }
   if (!place || !pool_.is_to_be_lent(*place)) return failed(pool_.parts_.segment.usable());
   got_it();
-  loan_ = pool_.lend(*place, request_.label, request_.klass);
+  loan_ = pool_.lend(*place, request_.label, request_.klass, started_ns_);
   return Next::kGot;
 }
 

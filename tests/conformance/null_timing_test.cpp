@@ -79,7 +79,7 @@ TEST_F(NullTiming, AWorkerThatLendsOftenTimesOneInSoManyForAll) {
 }
 
 TEST_F(NullTiming, WhatOneInSoManyTookIsSpreadAsAllOfThemAre) {
-  constexpr int kLeases = 6'400;
+  constexpr int kLeases = 12'800;
   Runtime runtime = open(server_.dsn(), 1);
   weir::Pool pool = runtime.pool("main");
   for (int i = 0; i < 2'000; ++i) pool.acquire().release();
