@@ -25,7 +25,7 @@
 return {
   name = "breaker", api = 1,
   params = { failing = 0.5, least = 10, in_a_row = 5, slow_ms = 1000, slow_pause_ms = 4000,
-             first_retry_ms = 100, longest_retry_ms = 5000 },
+             first_retry_ms = 100, longest_retry_ms = 1000 },
 
   breaker = function(view, params)
     local breaker, last, state = view.breaker, view.pool.last, view.state
@@ -81,7 +81,7 @@ return {
       breaker = { "open", 200 } },
     { view = { chance = 0.5, breaker = { attempt_failed = true, failures = 255,
       state = "half_open" } },
-      breaker = { "open", 2500 } },
+      breaker = { "open", 500 } },
     -- The probe failed.
     { view = { breaker = { attempt_failed = true, failures = 1, state = "half_open" } },
       breaker = { "open", 0 } },

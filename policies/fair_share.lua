@@ -4,7 +4,8 @@
 -- everything. Shares are max-min fair (D. Bertsekas and R. Gallager, "Data Networks", 1992, 6.5.2):
 -- nobody can get more without somebody getting less who has no more than that. A pool wants what it
 -- uses and what waits for it; what all together leave is shared out evenly on top, as room to grow.
--- Workers of the pool are capped in the same way as soon as they want more than its share.
+-- Workers of the pool are capped in the same way while they want far more than its share: a cap
+-- that lasts a tick costs those who could have used what others leave for a moment.
 --
 -- All pools of the quota should run it: each decides its own share from what all see of all, and so
 -- the shares add up to no more than the quota. What a pool has above its share it gives up as it
@@ -13,6 +14,7 @@
 -- Params:
 --   at_least   what each pool is taken to want at least, in connections: it can begin at once
 --   workers    true: also cap the workers of the pool
+--   crowded    ... while they want more than so many times its share; 1 or more
 --
 -- When not to use it: for one pool alone on its quota whose workers are all alike; and where a pool
 -- should get all that others do not use within less than a second: shares change once in a tick,
@@ -47,15 +49,16 @@ local function own_share(view, params)
   return math.min(mine.share, pool.max)
 end
 
--- The most that a worker may have so that all together have at most `share`; 0: there is enough.
-local function cap_of_each(share, workers)
+-- The most that a worker may have so that all together have at most `share`; 0: they are not
+-- crowded.
+local function cap_of_each(share, workers, crowded)
   local wanted, claims = 0, {}
   for index, worker in ipairs(workers) do
     local wants = worker.used + worker.waiting
     wanted = wanted + wants
     claims[index] = { index = index, left = wants, share = 0 }
   end
-  if wanted <= share then return 0 end
+  if wanted <= share * math.max(crowded, 1) then return 0 end
   pour(share, claims)
   local most = 1
   for _, claim in ipairs(claims) do most = math.max(most, claim.share) end
@@ -64,7 +67,7 @@ end
 
 return {
   name = "fair_share", api = 1,
-  params = { at_least = 1, workers = true },
+  params = { at_least = 1, workers = true, crowded = 2 },
 
   size = function(view, params)
     local share = own_share(view, params)
@@ -72,7 +75,7 @@ return {
       target = share,
       warm = math.min(view.pool.min, share),
       max = share,
-      max_per_worker = params.workers and cap_of_each(share, view.workers) or 0,
+      max_per_worker = params.workers and cap_of_each(share, view.workers, params.crowded) or 0,
     }
   end,
 
@@ -112,10 +115,12 @@ return {
     { view = { workers = { { used = 5, here = true }, { used = 5 } } },
       size = { max_per_worker = 0 } },
     { view = { workers = { { used = 6, waiting = 9, here = true }, { used = 3 }, { used = 1 } } },
+      size = { max_per_worker = 0 } },
+    { view = { workers = { { used = 6, waiting = 19, here = true }, { used = 3 }, { used = 1 } } },
       size = { max_per_worker = 6 } },
-    { view = { pool = { max = 1 }, workers = { { waiting = 1, here = true }, { waiting = 1 } } },
+    { view = { pool = { max = 1 }, workers = { { waiting = 2, here = true }, { waiting = 1 } } },
       size = { max_per_worker = 1 } },
-    { view = { workers = { { used = 6, waiting = 9, here = true }, { used = 3 } } },
+    { view = { workers = { { used = 6, waiting = 29, here = true }, { used = 3 } } },
       params = { workers = false }, size = { max_per_worker = 0 } },
   },
 }
