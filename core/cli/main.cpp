@@ -15,6 +15,7 @@
 
 #include "base/duration.h"
 #include "cli/activity_command.h"
+#include "cli/blackbox_command.h"
 #include "cli/config_command.h"
 #include "cli/conformance_command.h"
 #include "cli/doctor_command.h"
@@ -24,6 +25,7 @@
 #include "cli/pool_command.h"
 #include "cli/quota_command.h"
 #include "cli/reap_command.h"
+#include "cli/record_command.h"
 #include "cli/reload_command.h"
 #include "cli/status_command.h"
 #include "cli/workers_command.h"
@@ -31,6 +33,7 @@
 namespace {
 
 using weir::cli::ActivityOptions;
+using weir::cli::BlackboxOptions;
 using weir::cli::ConfigOptions;
 using weir::cli::DoctorOptions;
 using weir::cli::DsnOptions;
@@ -38,6 +41,7 @@ using weir::cli::HoldersOptions;
 using weir::cli::PoolOptions;
 using weir::cli::QuotaSetOptions;
 using weir::cli::ReapOptions;
+using weir::cli::RecordOptions;
 using weir::cli::ReloadOptions;
 using weir::cli::StatusOptions;
 using weir::cli::Where;
@@ -240,6 +244,32 @@ int run(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(seconds_range());
 
+  RecordOptions record;
+  double record_s = 60;
+  CLI::App* record_command = app.add_subcommand("record",
+                                                "a pool's requests while it runs, as a trace for "
+                                                "weir policy simulate --trace. Ends when the\n"
+                                                "time is over or it is interrupted. Says on stderr "
+                                                "how many there were, and how many were lost");
+  add_where(*record_command, record.where);
+  record_command->add_option("--pool", record.pool, "which pool (default: the only one)")
+      ->type_name("NAME");
+  record_command->add_option("--seconds", record_s, "for how long (default: 60)")
+      ->type_name("SECONDS")
+      ->check(seconds_range());
+  record_command->add_option("--out", record.out, "where to (default: stdout)")->type_name("FILE");
+
+  BlackboxOptions blackbox;
+  CLI::App* blackbox_command =
+      app.add_subcommand("blackbox",
+                         "the last events of each worker, newest last; also of dead ones, until "
+                         "their row is used anew");
+  add_where(*blackbox_command, blackbox.where);
+  blackbox_command
+      ->add_option("--worker", blackbox.worker, "only the worker in this row (default: all)")
+      ->type_name("ROW");
+  blackbox_command->add_flag("--json", blackbox.json, "one JSON document");
+
   DsnOptions dsn;
   std::vector<std::string> dsn_texts;
   CLI::App* dsn_command = app.add_subcommand("dsn", "what a driver makes of a DSN");
@@ -303,6 +333,11 @@ int run(int argc, char** argv) {
     reload.timeout = to_nanos(reload_timeout_s);
     return run_reload(reload);
   }
+  if (record_command->parsed()) {
+    record.length = to_nanos(record_s);
+    return run_record(record);
+  }
+  if (blackbox_command->parsed()) return run_blackbox(blackbox);
   if (holders_command->parsed()) return run_holders(holders);
   if (pause_command->parsed() || resume_command->parsed() || drain_command->parsed() ||
       clear_command->parsed()) {

@@ -1,60 +1,18 @@
 #include "cli/screen.h"
 
-#include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <string_view>
 
+#include "cli/interrupts.h"
 #include "cli/render.h"
 
 namespace weir::cli {
 namespace {
-
-/// SIGINT and SIGTERM as something to poll, while it lives.
-class Interrupts {
- public:
-  Interrupts() {
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGINT);
-    sigaddset(&signals_, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-    fd_ = signalfd(-1, &signals_, SFD_CLOEXEC);
-  }
-  ~Interrupts() {
-    if (fd_ >= 0) close(fd_);
-    // What wait() told is still pending, and would end the process as soon as it is unblocked.
-    const timespec at_once{};
-    while (sigtimedwait(&signals_, nullptr, &at_once) > 0) {
-    }
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  Interrupts(const Interrupts&) = delete;
-  Interrupts& operator=(const Interrupts&) = delete;
-
-  /// Waits until `deadline` or an interrupt. True: interrupted.
-  [[nodiscard]] bool wait(Deadline deadline) const {
-    pollfd watched{fd_, POLLIN, 0};
-    while (true) {
-      const Nanos left = deadline.left(monotonic_ns());
-      const timespec timeout{static_cast<time_t>(left.count() / 1'000'000'000),
-                             static_cast<long>(left.count() % 1'000'000'000)};
-      const int ready = ppoll(&watched, 1, &timeout, nullptr);
-      if (ready > 0) return true;
-      if (ready == 0 || errno != EINTR) return false;
-    }
-  }
-
- private:
-  sigset_t signals_{};
-  sigset_t before_{};
-  int fd_ = -1;
-};
 
 std::size_t terminal_rows() {
   winsize size{};

@@ -38,13 +38,13 @@ struct alignas(64) Slot {
   // is not.
   std::uint64_t timed_from_ns = 0;
   std::uint32_t timed_for = 0;
-  std::uint64_t asked_ns = 0;    // while timed: when its caller asked for it; 0: when it had it
   std::uint64_t checked_ns = 0;  // when it last answered
   // Counts returns of the pool's, where an order is kept. Atomic: any thread looks who is next.
   std::atomic<std::uint64_t> returned{0};
   bool labelled = false;              // its place shows a label
   std::atomic<bool> detached{false};  // its holder keeps it for good: closed when it comes back
   Stack stack{};                      // of who acquired it, if that is captured
+  std::uint64_t asked_ns = 0;  // while timed: when its caller asked for it; 0: had it at once
   // What a forked child must close: a number, and the inode behind it, since a host's closefrom()
   // can have made the number another file's. kNoSocket: there is a connection, but no number.
   static constexpr int kNoConnection = -1;
