@@ -18,6 +18,7 @@ struct Hostile {
   std::string name;
   std::string source;
   Code expected;
+  Code or_else = Code::kOk;  // which of two limits is met first is a matter of the machine
 };
 
 void PrintTo(const Hostile& hostile, std::ostream* out) { *out << hostile.name; }
@@ -56,7 +57,7 @@ const Hostile kHostile[] = {
     // who swallows errors
     {"Pcall", "while true do pcall(function() while true do end end) end", kBudget},
     {"PcallOfPcall", "local function f() while true do pcall(pcall, f) end end f()", kBudget},
-    {"PcallInRecursion", "local function f() pcall(f) f() end f()", kBudget},
+    {"PcallInRecursion", "local function f() pcall(f) f() end f()", kBudget, kMemory},
     {"PcallOfErrors", "while true do pcall(error, 'x') end", kBudget},
     {"Xpcall", "while true do xpcall(function() while true do end end, function() end) end",
      kBudget},
@@ -245,12 +246,14 @@ class HostileScript : public testing::TestWithParam<Hostile> {};
 
 TEST_P(HostileScript, EndsSoonAndLeavesTheSlotAsItWas) {
   // More time than usual, so that on a busy machine, too, the other limits are met first.
-  LuaSandbox sandbox({.time = 2s});
+  LuaSandbox sandbox({.time = 1s});
   const std::clock_t began = std::clock();
   Status status = sandbox.compile(GetParam().source, "hostile.lua");
   if (status.ok()) status = sandbox.run();
   const std::clock_t took = std::clock() - began;
-  EXPECT_EQ(code_name(status.code()), code_name(GetParam().expected)) << status.message();
+  const bool other = GetParam().or_else != Code::kOk && status.code() == GetParam().or_else;
+  EXPECT_TRUE(other || status.code() == GetParam().expected)
+      << code_name(status.code()) << ": " << status.message();
   EXPECT_EQ(status.ok(), status.message().empty());
   EXPECT_LE(sandbox.peak_bytes(), LuaLimits().memory_bytes);
   EXPECT_LT(took, 2 * CLOCKS_PER_SEC) << "of this process";
