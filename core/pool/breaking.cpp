@@ -152,8 +152,8 @@ void Pool::note_unanswered_ping(const Status& status) {
 
 void Pool::note_no_answer(bool by_probe) {
   tell_of(shm::note_no_answer(ref(), by_probe, [this](shm::BreakerWord counted) {
-    // A policy with a breaker of its own says when one that is closed opens, as soon as the keeper
-    // has asked it; what the last attempt has found closed again at least pauses until then.
+    // Where a policy has a breaker of its own, the keeper asks it whether a closed one opens. Where
+    // the one attempt of a half-open one fails, the next must not follow before it is asked.
     if (has_own_breaker_.load() && counted.is_closed()) return shm::BreakerVerdict{};
     policy::PoolView view = view_of(counted, monotonic_ns());
     view.attempt_failed = true;

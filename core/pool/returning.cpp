@@ -103,8 +103,8 @@ std::optional<CloseReason> Pool::why_not_kept(PlaceIndex place, std::uint32_t co
 // Why one that is clean is to be closed all the same.
 std::optional<CloseReason> Pool::why_not_wanted(PlaceIndex place) {
   if (!is_valid() || is_closed()) return CloseReason::kPoolClosed;
+  if (is_to_retire(place)) return CloseReason::kQuotaReclaim;  // also if nobody wanted it
   if (is_overflow()) return CloseReason::kOverflow;
-  if (is_to_retire(place)) return CloseReason::kQuotaReclaim;
   return std::nullopt;
 }
 
