@@ -125,11 +125,18 @@ CLI::App* add_simulate(CLI::App& policy, SimulateOptions& options) {
   add_step(*command, "--refuse-time", takes.refuse_us, "until a connect fails, server away");
   add_step(*command, "--close-time", takes.close_us, "until the server has let go");
   add_step(*command, "--wake-time", takes.wake_us, "until a sleeping thread runs");
+  add_step(*command, "--rouse-time", takes.rouse_us, "until a keeper that slept long gives");
   add_step(*command, "--give-time", takes.give_us, "to send a connection elsewhere");
   add_step(*command, "--take-time", takes.take_us, "to take one in");
   add_step(*command, "--check-time", takes.check_us, "to ping one that idled");
   add_step(*command, "--reset-time", takes.reset_us, "to clean one that comes back");
   add_step(*command, "--round-trip", takes.round_trip_us, "what a query takes besides its work");
+  command
+      ->add_option("--spread", takes.spread,
+                   "of how long steps take: the sigma of the logarithm; 0: always the same\n"
+                   "(default: 0.4)")
+      ->type_name("SIGMA")
+      ->check(CLI::Range(0.0, simulation::kMostSpread).description(""));
   command->add_option("--seed", machine.seed, "of loads and chances (default: 20)")->type_name("N");
   command->add_flag("--json", options.json, "one JSON document, with each second's figures");
   command->add_option("--plot", options.plot, "draws both, second by second, as SVG")

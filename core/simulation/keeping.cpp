@@ -52,7 +52,7 @@ void Machine::expire_idle(std::uint32_t worker, policy::PoolView view) {
         break;
       case policy::Eviction::kCheck:
         places_.move(place, PlaceState::kUsed, worker);
-        events_.add(now_us_ + settings_.mechanics.check_us, EventKind::kChecked, 0, place);
+        events_.add(after(settings_.mechanics.check_us), EventKind::kChecked, 0, place);
         break;
     }
   }

@@ -145,7 +145,7 @@ bool Machine::serve(std::uint32_t place) {
     call.state = CallState::kGranted;
     call.place = place;
     places_[place].call = who->call;
-    events_.add(now_us_ + settings_.mechanics.wake_us, EventKind::kHas, who->call, place);
+    events_.add(after(settings_.mechanics.wake_us), EventKind::kHas, who->call, place);
     return false;
   }
   if (may_make_room(worker)) {
@@ -163,7 +163,7 @@ void Machine::check_and_serve(std::uint32_t place) {
     return;
   }
   places_[place].call = kNobody;
-  events_.add(now_us_ + settings_.mechanics.check_us, EventKind::kChecked, 0, place);
+  events_.add(after(settings_.mechanics.check_us), EventKind::kChecked, 0, place);
 }
 
 void Machine::checked(std::uint32_t place) {
@@ -200,7 +200,7 @@ void Machine::ring_whoever_has_idle(std::uint32_t but, bool everybody) {
 
 void Machine::ring(std::uint32_t worker) {
   if (std::exchange(workers_[worker].is_rung, true)) return;
-  events_.add(now_us_ + settings_.mechanics.wake_us, EventKind::kRing, worker);
+  events_.add(after(settings_.mechanics.rouse_us), EventKind::kRing, worker);
 }
 
 // Until it is taken in it is the receiver's already, and one at a time comes to a worker.
@@ -216,7 +216,8 @@ void Machine::send(std::uint32_t place, const Waiter& who) {
   ++ledger_.counts().handovers;
   windows_.note(now_us_, Happened::kHandover);
   const Mechanics& takes = settings_.mechanics;
-  events_.add(now_us_ + takes.give_us + takes.wake_us + takes.take_us, EventKind::kArrived, 0,
+  const std::uint64_t sent_us = after(takes.give_us);
+  events_.add(sent_us + lasts_us(takes.wake_us) + lasts_us(takes.take_us), EventKind::kArrived, 0,
               place);
 }
 
@@ -246,7 +247,7 @@ void Machine::close(std::uint32_t place) {
   places_.move(place, PlaceState::kClosing, places_[place].worker);
   ++ledger_.counts().closes;
   windows_.note(now_us_, Happened::kClose);
-  events_.add(now_us_ + settings_.mechanics.close_us, EventKind::kClosed, 0, place);
+  events_.add(after(settings_.mechanics.close_us), EventKind::kClosed, 0, place);
 }
 
 bool Machine::is_expired(std::uint32_t place) const {

@@ -1,6 +1,7 @@
 #include "simulation/machine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace weir::simulation {
@@ -19,6 +20,7 @@ MachineSettings sound(MachineSettings settings) {
   settings.pool.max = std::clamp(settings.pool.max, 1u, 10'000u);
   settings.pool.connect_concurrency = std::clamp(settings.pool.connect_concurrency, 1u, 16u);
   settings.pool.acquire_timeout_ms = std::min(settings.pool.acquire_timeout_ms, kLongestUs / 1000);
+  settings.mechanics.spread = std::clamp(settings.mechanics.spread, 0.0, kMostSpread);
   return settings;
 }
 
@@ -66,6 +68,16 @@ Machine::Machine(const Load& load, const MachineSettings& settings, const MakePo
     events_.add(outage.to_us, EventKind::kUp);
   }
   schedule_next_arrival();
+}
+
+// Log-normal around the median: many small delays multiply to what a busy scheduler makes of a
+// step.
+std::uint64_t Machine::lasts_us(std::uint64_t median_us) {
+  const double spread = settings_.mechanics.spread;
+  if (median_us == 0 || spread <= 0) return median_us;
+  std::normal_distribution<double> normal;
+  const double us = static_cast<double>(median_us) * std::exp(spread * normal(random_));
+  return static_cast<std::uint64_t>(us + 0.5);
 }
 
 Report simulate(const Load& load, const MachineSettings& settings, const MakePolicy& make_policy) {
@@ -199,7 +211,7 @@ void Machine::find(std::uint32_t call) {
     if (!needs_check(place)) return got(call, place, one.has_deadline);
     one.state = CallState::kChecking;
     one.place = place;
-    events_.add(now_us_ + settings_.mechanics.check_us, EventKind::kHas, call, place);
+    events_.add(after(settings_.mechanics.check_us), EventKind::kHas, call, place);
     return want_deadline(call);
   }
   if (now_us_ >= one.deadline_us) return finish(call, End::kTimedOut);
@@ -305,7 +317,7 @@ void Machine::got(std::uint32_t call, std::uint32_t place, bool waited) {
   windows_.note_wait(now_us_, ledger_.counts().outcomes[call].wait_us);
   // A session that is gone says so at its first query.
   const std::uint64_t work_us = is_broken(place) ? 0 : load_.requests[call].hold_us;
-  events_.add(now_us_ + work_us + settings_.mechanics.round_trip_us, EventKind::kReleased, call,
+  events_.add(after(settings_.mechanics.round_trip_us) + work_us, EventKind::kReleased, call,
               place);
 }
 
@@ -317,7 +329,7 @@ void Machine::release(std::uint32_t call, std::uint32_t place) {
     return finish(call, End::kFailed);
   }
   if (settings_.mechanics.reset_us == 0) return give_back(call, place);
-  events_.add(now_us_ + settings_.mechanics.reset_us, EventKind::kReturned, call, place);
+  events_.add(after(settings_.mechanics.reset_us), EventKind::kReturned, call, place);
 }
 
 // As Pool::release and give_back.

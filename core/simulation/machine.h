@@ -142,6 +142,9 @@ class Machine {
   void expire_idle(std::uint32_t worker, policy::PoolView view);
   void fill_warm(std::uint32_t worker);
   [[nodiscard]] policy::PoolView view(std::uint32_t worker);
+  /// How long a step takes this time that takes so long mostly; and when one ends that begins now.
+  std::uint64_t lasts_us(std::uint64_t median_us);
+  std::uint64_t after(std::uint64_t median_us) { return now_us_ + lasts_us(median_us); }
   double draw() { return std::uniform_real_distribution<double>(0, 1)(random_); }
 
   const Load& load_;

@@ -60,7 +60,7 @@ void Machine::match() {
     leave_line(who->call);
     calls_[who->call].state = CallState::kClaimed;
     calls_[who->call].place = place;
-    events_.add(now_us_ + settings_.mechanics.wake_us, EventKind::kConnect, who->call, place);
+    events_.add(after(settings_.mechanics.wake_us), EventKind::kConnect, who->call, place);
   }
 }
 
@@ -85,8 +85,7 @@ void Machine::begin_connect(std::uint32_t place, std::uint32_t call) {
   one.session = session_;
   one.opened_us = now_us_;
   const Mechanics& takes = settings_.mechanics;
-  events_.add(now_us_ + (is_up_ ? takes.connect_us : takes.refuse_us), EventKind::kConnected, 0,
-              place);
+  events_.add(after(is_up_ ? takes.connect_us : takes.refuse_us), EventKind::kConnected, 0, place);
 }
 
 void Machine::connected(std::uint32_t place) {
@@ -171,7 +170,7 @@ void Machine::refuse_waiters() {
 void Machine::note_no_answer(std::uint32_t worker, bool by_probe) {
   if (!breaker_.note_no_answer(by_probe)) return;
   if (workers_[worker].policy->has_own_breaker()) {
-    events_.add(now_us_ + settings_.mechanics.wake_us, EventKind::kAskBreaker, worker);
+    events_.add(after(settings_.mechanics.wake_us), EventKind::kAskBreaker, worker);
     return;
   }
   policy::PoolView seen = view(worker);

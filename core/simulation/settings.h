@@ -41,19 +41,23 @@ struct PoolSettings {
   std::vector<PriorityClass> classes{};
 };
 
+inline constexpr double kMostSpread = 3;
+
 /// How long the steps take, in microseconds: medians of this project's own measurements, whose
 /// source stands beside each (docs/performance.md: handover, connect; docs/simulation.md).
 struct Mechanics {
   std::uint64_t connect_us = 1'700;   // connect: Unix socket, trust, p50
   std::uint64_t refuse_us = 200;      // a connect where nobody listens
   std::uint64_t close_us = 1'000;     // goodbye, until the server has let go
-  std::uint64_t wake_us = 45;         // a sleeping thread, until it runs: handover, the floors' p90
+  std::uint64_t wake_us = 20;         // a sleeping thread, until it runs
+  std::uint64_t rouse_us = 150;       // a keeper that slept for long, until it gives
   std::uint64_t give_us = 25;         // a session described, sent and let go of: handover
-  std::uint64_t take_us = 25;         // received and taken in: handover
+  std::uint64_t take_us = 120;        // received and taken in
   std::uint64_t check_us = 150;       // a ping, with the wake-ups around it
   std::uint64_t reset_us = 0;         // what a clean session takes when it comes back
   std::uint64_t round_trip_us = 150;  // what a query takes besides its work
   std::uint64_t again_us = 5;         // from giving back until the same thread asks again
+  double spread = 0.4;                // of each step but the last: the sigma of its logarithm
 };
 
 struct MachineSettings {

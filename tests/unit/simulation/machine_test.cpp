@@ -8,7 +8,7 @@ namespace {
 constexpr std::uint64_t kSecondUs = 1'000'000;
 
 TEST(ARequest, PaysForTheConnectThatItNeeds) {
-  MachineSettings settings{.threads = 0};
+  MachineSettings settings{.threads = 0, .mechanics = kSteady};
   const Report report = simulate(load_of({{100, 5'000, 0}, {50'000, 5'000, 0}}), settings, fixed);
   EXPECT_EQ(report.outcomes[0].wait_us, settings.mechanics.connect_us);
   EXPECT_EQ(report.outcomes[1].wait_us, 0u) << "it found that one idle";
@@ -16,18 +16,39 @@ TEST(ARequest, PaysForTheConnectThatItNeeds) {
 }
 
 TEST(ARequest, OfAnotherWorkerGetsAnIdleConnectionLive) {
-  MachineSettings settings{.threads = 0};
+  MachineSettings settings{.threads = 0, .mechanics = kSteady};
   settings.pool.max = 1;
   const Report report = simulate(load_of({{100, 5'000, 0}, {50'000, 5'000, 1}}), settings, fixed);
   const Mechanics& takes = settings.mechanics;
   EXPECT_EQ(report.handovers, 1u);
   EXPECT_EQ(report.outcomes[1].wait_us,
-            takes.wake_us + takes.give_us + takes.wake_us + takes.take_us)
-      << "its keeper is woken, and sends it";
+            takes.rouse_us + takes.give_us + takes.wake_us + takes.take_us)
+      << "its keeper is roused, and sends it";
+}
+
+TEST(Steps, TakeDifferentlyLongAroundTheirMedian) {
+  MachineSettings settings{.workers = 2, .threads = 0};
+  settings.pool.max = 1;
+  std::vector<Request> to_and_fro;
+  for (std::uint32_t i = 0; i < 2'000; ++i) {
+    to_and_fro.push_back({i * std::uint64_t{20'000}, 1'000, i % 2});
+  }
+  const Report report = simulate(load_of(to_and_fro), settings, fixed);
+  const Mechanics& takes = settings.mechanics;
+  const auto median_ms =
+      static_cast<double>(takes.rouse_us + takes.give_us + takes.wake_us + takes.take_us) / 1000;
+  EXPECT_NEAR(report.waits.p50_ms / median_ms, 1.05, 0.06)
+      << "of a sum: a little above that of all";
+  EXPECT_GT(report.waits.p95_ms, 1.3 * report.waits.p50_ms);
+  EXPECT_LT(report.waits.p99_ms, 3 * report.waits.p50_ms);
+  settings.mechanics.spread = 0;
+  const Report always = simulate(load_of(to_and_fro), settings, fixed);
+  EXPECT_DOUBLE_EQ(always.waits.p50_ms, median_ms);
+  EXPECT_DOUBLE_EQ(always.waits.p95_ms, median_ms);
 }
 
 TEST(ARequest, OfAnotherWorkerGetsItByPermitWhereSessionsCannotMove) {
-  MachineSettings settings{.threads = 0};
+  MachineSettings settings{.threads = 0, .mechanics = kSteady};
   settings.pool.max = 1;
   settings.pool.handover = Handover::kPermit;
   const Report report = simulate(load_of({{100, 5'000, 0}, {200'000, 5'000, 1}}), settings, fixed);
@@ -101,7 +122,7 @@ TEST(ClassesBelowTheirFloor, GoBeforeAllOthers) {
 TEST(Connections, AreOpenedAFewAtATime) {
   std::vector<Request> requests;
   for (int i = 0; i < 8; ++i) requests.push_back({0, 100'000, 0});
-  MachineSettings settings{.workers = 1, .threads = 0};
+  MachineSettings settings{.workers = 1, .threads = 0, .mechanics = kSteady};
   settings.mechanics.wake_us = 0;
   const Report report = simulate(load_of(requests), settings, fixed);
   EXPECT_EQ(report.opens, 8u);

@@ -16,12 +16,16 @@ inline constexpr Mechanics kNoTime{.connect_us = 0,
                                    .refuse_us = 0,
                                    .close_us = 0,
                                    .wake_us = 0,
+                                   .rouse_us = 0,
                                    .give_us = 0,
                                    .take_us = 0,
                                    .check_us = 0,
                                    .reset_us = 0,
                                    .round_trip_us = 0,
-                                   .again_us = 0};
+                                   .again_us = 0,
+                                   .spread = 0};
+
+inline constexpr Mechanics kSteady{.spread = 0};  // each step takes what it mostly takes
 
 inline Load load_of(std::vector<Request> requests) {
   Load load{.name = "test", .requests = std::move(requests)};
