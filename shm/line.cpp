@@ -18,6 +18,8 @@ constexpr std::uint32_t kClassMask = 0x3f;
 constexpr std::uint32_t kRings = std::uint32_t{1} << 30;
 constexpr std::uint32_t kLocalOnly = std::uint32_t{1} << 31;
 
+std::uint32_t class_in(std::uint32_t belongs) { return belongs >> kClassAt & kClassMask; }
+
 std::uint32_t pack_pool_quota(const PoolRef& pool) {
   return pool.id() | (pool.has_quota() ? pool.quota() : kNoQuota) << 12;
 }
@@ -42,7 +44,7 @@ void for_each_in_line(const PoolRef& pool, Each each) {
     const bool same_pool = (belongs & 0xfff) == pool.id();
     const bool mate = !same_pool && pool.has_quota() && (belongs >> 12 & 0xfff) == pool.quota();
     if (!same_pool && !mate) continue;
-    const std::uint32_t klass = belongs >> kClassAt & kClassMask;
+    const std::uint32_t klass = class_in(belongs);
     const bool is_short = same_pool && klass != 0 && (short_ones >> (klass - 1) & 1) != 0;
     const Candidate who{i,
                         word,
@@ -56,6 +58,10 @@ void for_each_in_line(const PoolRef& pool, Each each) {
 }
 
 }  // namespace
+
+std::uint32_t class_of(const WaiterRow& row) {
+  return class_in(row.pool_quota_class.load(std::memory_order_relaxed));
+}
 
 std::uint32_t short_classes(const PoolRef& pool) {
   const PoolRow& row = pool.row();

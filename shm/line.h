@@ -53,6 +53,8 @@ struct LineView {
 [[nodiscard]] LineView look_at_line(const PoolRef& pool, WorkerId self);
 /// Everybody in line for `pool` or for another pool of its quota.
 [[nodiscard]] std::vector<Candidate> everybody_in_line(const PoolRef& pool);
+/// The class of who is in line in that row, 1 + its number; 0: none.
+[[nodiscard]] std::uint32_t class_of(const WaiterRow& row);
 /// The classes of the pool that hold less than their floor, by bits: 1 << class. A look at every
 /// place, where there are classes.
 [[nodiscard]] std::uint32_t short_classes(const PoolRef& pool);

@@ -6,6 +6,7 @@
 
 #include "shm/control.h"
 #include "shm/file_locks.h"
+#include "shm/line.h"
 #include "shm/pool_ref.h"
 #include "shm/stats.h"
 
@@ -36,6 +37,7 @@ PlaceSnapshot copy_place(std::uint32_t index, PlaceWord word, const PlaceInfo& i
   // Read apart from each other: in between another connection can have been opened here.
   const std::uint64_t before = info.leases_before.load(std::memory_order_relaxed);
   place.session_leases = place.leases > before ? place.leases - before : 0;
+  place.klass = info.holder_class.load(std::memory_order_relaxed);
   place.connection = info.connection.load(std::memory_order_relaxed);
   place.generation = info.generation.load(std::memory_order_relaxed);
   place.holder_pid = info.holder_pid.load(std::memory_order_relaxed);
@@ -43,6 +45,20 @@ PlaceSnapshot copy_place(std::uint32_t index, PlaceWord word, const PlaceInfo& i
   place.label = info.label.load();
   place.token = info.load_token();
   return place;
+}
+
+std::vector<ClassSnapshot> copy_classes(const PoolRow& row,
+                                        const std::vector<PlaceSnapshot>& places) {
+  std::vector<ClassSnapshot> classes(std::min<std::size_t>(row.classes.load(), kMaxClasses));
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    classes[i].name = row.class_names[i].load();
+    classes[i].floor = row.class_floors[i].load();
+  }
+  for (const PlaceSnapshot& place : places) {
+    if (place.state != PlaceState::kUsed || place.klass == 0) continue;
+    if (place.klass <= classes.size()) ++classes[place.klass - 1].used;
+  }
+  return classes;
 }
 
 PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t now_ns) {
@@ -83,6 +99,7 @@ PoolSnapshot copy_pool(const Segment& segment, std::uint32_t id, std::uint64_t n
     if (word.state() == PlaceState::kRetired) continue;
     pool.places.push_back(copy_place(static_cast<std::uint32_t>(i), word, info, now_ns));
   }
+  pool.classes = copy_classes(row, pool.places);
   pool.acquires -= std::min(pool.acquires, row.acquires_popped.load(std::memory_order_relaxed));
   const PoolFigures figures = look_at_figures(segment, id);
   pool.counters = figures.counters;
@@ -212,6 +229,7 @@ Snapshot take_snapshot(const Segment& segment) {
     waiter.state = word.state();
     waiter.worker = word.owner_row();
     waiter.pool = row.pool_quota_class.load(std::memory_order_relaxed) & 0xfff;
+    waiter.klass = class_of(row);
     waiter.ticket = row.ticket.load(std::memory_order_relaxed);
     waiter.waited_ns = ago(now_ns, row.since_ns.load(std::memory_order_relaxed));
     waiter.label = row.label.load();
@@ -220,6 +238,8 @@ Snapshot take_snapshot(const Segment& segment) {
       if (pool.row != waiter.pool) continue;
       ++pool.waiting;
       pool.oldest_wait_ns = std::max(pool.oldest_wait_ns, waiter.waited_ns);
+      const bool is_of_class = waiter.klass != 0 && waiter.klass <= pool.classes.size();
+      if (is_of_class) ++pool.classes[waiter.klass - 1].waiting;
     }
     snapshot.waiters.push_back(std::move(waiter));
   }

@@ -30,6 +30,7 @@ struct PlaceSnapshot {
   std::uint64_t age_ns = 0;                // since the connection was opened; 0: none
   std::uint64_t leases = 0;                // ever
   std::uint64_t session_leases = 0;
+  std::uint32_t klass = 0;       // of the last lease: 1 + its class; 0: none
   std::uint64_t connection = 0;  // its number in the pool: 1, 2, 3 ...; 0: none
   std::uint32_t generation = 0;  // of the pool when it was begun
   std::uint32_t holder_pid = 0;  // of the last lease, or who opened it
@@ -40,6 +41,13 @@ struct PlaceSnapshot {
   /// Whether the server may still see a connection here that was begun before the pool's
   /// generation `of_generation`. One that is about to be begun counts so for a moment.
   [[nodiscard]] bool is_older_than(std::uint32_t of_generation) const;
+};
+
+/// A priority class of a pool.
+struct ClassSnapshot {
+  std::string name;
+  std::uint32_t floor = 0;
+  std::uint32_t used = 0, waiting = 0;  // connections its callers have, and callers in line
 };
 
 /// What decides for a pool in one worker.
@@ -72,6 +80,7 @@ struct PoolSnapshot {
   std::array<std::array<std::uint64_t, kHistogramBuckets>, kHistograms> histograms{};
   std::array<std::uint64_t, kHandoverBuckets> handovers{};
   std::vector<PlaceSnapshot> places;     // those in force or occupied
+  std::vector<ClassSnapshot> classes;    // in the order of the configuration
   std::vector<PolicySnapshot> policies;  // of the workers that noted theirs
 
   [[nodiscard]] std::uint32_t in(PlaceState state) const {
@@ -100,6 +109,7 @@ struct WaiterSnapshot {
   WaiterState state = WaiterState::kFree;
   std::uint32_t worker = 0;  // row
   std::uint32_t pool = 0;    // row
+  std::uint32_t klass = 0;   // 1 + its class; 0: none
   std::uint64_t ticket = 0;
   std::uint64_t waited_ns = 0;
   std::string label;

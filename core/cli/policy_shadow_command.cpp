@@ -17,17 +17,6 @@ using policy::SizeDecision;
 using shm::PoolSnapshot;
 using shm::Snapshot;
 
-Result<std::string> pool_to_shadow(const Snapshot& snapshot, const std::string& asked) {
-  std::string names;
-  for (const PoolSnapshot& pool : snapshot.pools) {
-    if (pool.name == asked) return asked;
-    names += (names.empty() ? "" : ", ") + printable(pool.name);
-  }
-  if (asked.empty() && snapshot.pools.size() == 1) return snapshot.pools.front().name;
-  return Status(Code::kNotFound, "--pool: expected one of " + (names.empty() ? "none" : names) +
-                                     ", found " + (asked.empty() ? "nothing" : printable(asked)));
-}
-
 // What the one in charge last decided, in whichever worker; as configured where none has said.
 SizeDecision live_decision(const PoolSnapshot& pool, const policy::PoolView& view) {
   if (pool.policies.empty()) return policy::FixedPolicy::size_for(view);
@@ -58,14 +47,6 @@ void ask(policy::ScriptedPolicy& script, const PolicyView& seen, Shadowed& shado
     }
   }
   ++shadowed.ticks;
-}
-
-const config::PoolConfig* config_of(const Target& target, const std::string& pool) {
-  if (!target.config) return nullptr;
-  const auto& pools = target.config->pools;
-  const auto found =
-      std::find_if(pools.begin(), pools.end(), [&](const auto& one) { return one.name == pool; });
-  return found == pools.end() ? nullptr : &*found;
 }
 
 std::string size_text(const SizeDecision& size) {
@@ -132,10 +113,10 @@ ExitCode run_policy_shadow(const PolicyShadowOptions& options) {
   const auto segment = open_segment(target.value().segment);
   if (!segment.ok()) return fail(segment.status());
   Snapshot snapshot = take_snapshot(*segment.value());
-  const Result<std::string> pool = pool_to_shadow(snapshot, options.pool);
+  const Result<std::string> pool = choose_pool(snapshot, options.pool);
   if (!pool.ok()) return fail(pool.status());
 
-  PolicyView seen(pool.value(), config_of(target.value(), pool.value()));
+  PolicyView seen(pool.value(), target.value().pool(pool.value()));
   Shadowed shadowed;
   shadowed.pool = pool.value();
   shadowed.policy = script.status().name;

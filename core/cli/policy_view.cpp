@@ -49,6 +49,7 @@ bool PolicyView::look(const Snapshot& snapshot) {
   if (pool == nullptr) return false;
   look_at_pool(snapshot, *pool);
   look_at_shares(snapshot, *pool);
+  look_at_classes(*pool);
   look_at_idle(*pool);
   return true;
 }
@@ -112,6 +113,17 @@ void PolicyView::look_at_shares(const Snapshot& snapshot, const PoolSnapshot& po
   }
   view_.pools = pools_;
   view_.worker_shares = workers_;
+}
+
+void PolicyView::look_at_classes(const PoolSnapshot& pool) {
+  classes_.clear();
+  class_names_.clear();
+  for (const shm::ClassSnapshot& one : pool.classes) {
+    classes_.push_back({.floor = one.floor, .used = one.used, .waiting = one.waiting});
+    class_names_.push_back(one.name);
+  }
+  for (std::size_t i = 0; i < classes_.size(); ++i) classes_[i].name = class_names_[i];
+  view_.classes = classes_;
 }
 
 void PolicyView::look_at_idle(const PoolSnapshot& pool) {

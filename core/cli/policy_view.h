@@ -1,6 +1,6 @@
 // What a policy would be told of a pool, from snapshots of the segment: as a worker's keeper sees
-// it, but from outside, so nothing is this worker's, and classes are not told. Settings that the
-// segment does not hold come from the workers' configuration, where it is known. Threads: one.
+// it, but from outside, so nothing is this worker's. Settings that the segment does not hold come
+// from the workers' configuration, where it is known. Threads: one.
 #pragma once
 
 #include <optional>
@@ -28,6 +28,7 @@ class PolicyView {
  private:
   void look_at_pool(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool);
   void look_at_shares(const shm::Snapshot& snapshot, const shm::PoolSnapshot& pool);
+  void look_at_classes(const shm::PoolSnapshot& pool);
   void look_at_idle(const shm::PoolSnapshot& pool);
 
   const std::string pool_;
@@ -35,8 +36,9 @@ class PolicyView {
   policy::SlidingWindow window_;
   std::vector<policy::PoolShare> pools_;
   std::vector<policy::WorkerShare> workers_;
+  std::vector<policy::ClassShare> classes_;
   std::vector<policy::ConnectionView> idle_;
-  std::vector<std::string> names_;
+  std::vector<std::string> names_, class_names_;
   policy::PoolView view_;
 };
 

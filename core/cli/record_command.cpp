@@ -54,17 +54,11 @@ struct Recording {
   }
 };
 
-// The pool's row. kNotFound names those there are.
-Result<std::uint32_t> pool_of(const shm::Segment& segment, const std::string& name) {
+// The pool's row.
+Result<std::uint32_t> pool_of(const shm::Segment& segment, const std::string& asked) {
   const shm::Snapshot snapshot = shm::take_snapshot(segment);
-  if (name.empty() && snapshot.pools.size() == 1) return snapshot.pools.front().row;
-  if (const shm::PoolSnapshot* const pool = snapshot.pool(name)) return pool->row;
-  std::string names;
-  for (const shm::PoolSnapshot& pool : snapshot.pools) {
-    names += (names.empty() ? "" : ", ") + pool.name;
-  }
-  const std::string which = name.empty() ? "which pool: --pool" : "no pool \"" + name + "\"";
-  return Status(Code::kNotFound, which + "; there are: " + (names.empty() ? "none" : names));
+  const Result<std::string> name = choose_pool(snapshot, asked);
+  return name.ok() ? Result(snapshot.pool(name.value())->row) : name.status();
 }
 
 Recording record(const shm::Segment& segment, std::uint32_t pool, Nanos length) {

@@ -1,11 +1,14 @@
 #include "cli/where.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
+
+#include "cli/render.h"
 
 namespace weir::cli {
 namespace {
@@ -71,6 +74,30 @@ Result<Target> resolve(const Where& where) {
   if (!where.folder.empty()) target.segment.folder = where.folder;
   if (!where.segment.empty()) target.segment.name = where.segment;
   return target;
+}
+
+const config::PoolConfig* Target::pool(const std::string& name) const {
+  if (!config) return nullptr;
+  const auto found = std::find_if(config->pools.begin(), config->pools.end(),
+                                  [&](const auto& pool) { return pool.name == name; });
+  return found == config->pools.end() ? nullptr : &*found;
+}
+
+Result<std::string> choose_pool(const std::vector<std::string>& pools, const std::string& asked) {
+  std::string names;
+  for (const std::string& pool : pools) {
+    if (pool == asked) return asked;
+    names += (names.empty() ? "" : ", ") + printable(pool);
+  }
+  if (asked.empty() && pools.size() == 1) return pools.front();
+  return Status(Code::kNotFound, "--pool: expected one of " + (names.empty() ? "none" : names) +
+                                     ", found " + (asked.empty() ? "nothing" : printable(asked)));
+}
+
+Result<std::string> choose_pool(const shm::Snapshot& snapshot, const std::string& asked) {
+  std::vector<std::string> names;
+  for (const shm::PoolSnapshot& pool : snapshot.pools) names.push_back(pool.name);
+  return choose_pool(names, asked);
 }
 
 Result<std::unique_ptr<shm::Segment>> open_segment(const shm::SegmentOptions& options) {

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "config/load.h"
 #include "shm/segment.h"
+#include "shm/snapshot.h"
 
 namespace weir::cli {
 
@@ -27,10 +28,20 @@ struct Where {
 struct Target {
   shm::SegmentOptions segment;
   std::optional<config::RuntimeConfig> config;
+
+  /// Its pool of that name; null: no file was given, or it has no such pool.
+  [[nodiscard]] const config::PoolConfig* pool(const std::string& name) const;
 };
 
 /// kNotFound or kBadConfig: what is wrong with the file.
 [[nodiscard]] Result<Target> resolve(const Where& where);
+
+/// Which of the pools is meant by --pool; `asked` empty: the only one. kNotFound names those there
+/// are.
+[[nodiscard]] Result<std::string> choose_pool(const std::vector<std::string>& pools,
+                                              const std::string& asked);
+[[nodiscard]] Result<std::string> choose_pool(const shm::Snapshot& snapshot,
+                                              const std::string& asked);
 
 /// Opens it read-only. The codes of Segment::open_read_only; each message ends with what to do.
 [[nodiscard]] Result<std::unique_ptr<shm::Segment>> open_segment(

@@ -101,6 +101,21 @@ TEST_F(CliPolicies, ShadowCountsWhatAScriptWouldDecideAndDoesNothing) {
   EXPECT_EQ(listed().at("policies").at(0).at("policy"), "one");
 }
 
+TEST_F(CliPolicies, ShadowTellsTheScriptOfClasses) {
+  runtime_->close();
+  runtime_.emplace(open(server_.dsn(), 9, "class = [\"auth: 4\", \"jobs: 0\"]\n"));
+  AcquireOptions of_auth;
+  of_auth.class_name = "auth";
+  const Lease lease = pool().acquire(of_auth);
+  std::ofstream(path("floors.lua"))
+      << "return { name = 'floors', api = 1, size = function(view)"
+         " local auth, jobs = view.classes[1], view.classes[2]"
+         " return { max = auth.floor + auth.used + jobs.floor + jobs.used } end }";
+  const CommandOutcome outcome = policy({"shadow", path("floors.lua"), "--seconds", "1", "--json"});
+  ASSERT_EQ(outcome.exit_status, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out).at("shadow").at("max"), 5);
+}
+
 TEST_F(CliPolicies, ShadowSaysWhatItCannotDo) {
   EXPECT_THAT(policy({"shadow", path("none.lua")}).err,
               HasSubstr("expected a script, found no file"));

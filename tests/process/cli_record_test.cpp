@@ -168,7 +168,7 @@ TEST_F(CliRecord, SaysWhichPoolsThereAre) {
   const CommandOutcome outcome =
       run_weir({"record", "--folder", segments_folder(), "--pool", "other"});
   EXPECT_EQ(outcome.exit_status, 1);
-  EXPECT_THAT(outcome.err, HasSubstr("no pool \"other\"; there are: main"));
+  EXPECT_THAT(outcome.err, HasSubstr("--pool: expected one of main, found other"));
   runtime.close();
 }
 

@@ -112,6 +112,29 @@ TEST_F(Snapshots, AddUp) {
   EXPECT_EQ(snapshot.workers[other_->id().row].waiting, 1u);
 }
 
+TEST_F(Snapshots, CountTheConnectionsAndCallersOfEachClass) {
+  PoolRow& row = pool_.row();
+  row.class_names[0].store("auth");
+  row.class_floors[0].store(3);
+  row.class_names[1].store("jobs");
+  row.classes.store(2);
+  const PlaceIndex used = room_in(*me_, PlaceState::kUsed).place;
+  pool_.info(used).holder_class.store(1);
+  const PlaceIndex idle = room_in(*me_, PlaceState::kIdle).place;
+  pool_.info(idle).holder_class.store(1);
+  const auto waiter = Waiter::enter(pool_, other_->id(), Deadline::never(), "job 7", 0, 2);
+  ASSERT_TRUE(waiter);
+
+  const std::vector<ClassSnapshot> classes = look().pool("main")->classes;
+  ASSERT_EQ(classes.size(), 2u);
+  EXPECT_EQ(classes[0].name, "auth");
+  EXPECT_EQ(classes[0].floor, 3u);
+  EXPECT_EQ(classes[0].used, 1u) << "what is idle is nobody's";
+  EXPECT_EQ(classes[0].waiting, 0u);
+  EXPECT_EQ(classes[1].used, 0u);
+  EXPECT_EQ(classes[1].waiting, 1u);
+}
+
 TEST_F(Snapshots, ShowWhoHoldsAPlaceAndSinceWhen) {
   const Room room = room_in(*other_, PlaceState::kUsed);
   PlaceInfo& info = pool_.info(room.place);
