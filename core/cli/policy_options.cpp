@@ -61,7 +61,7 @@ PolicyGroup::PolicyGroup(CLI::App& app, const std::function<void(CLI::App&, Wher
   shadow->add_flag("--json", shadow_.json, "one JSON document");
   shadow_command_ = shadow;
 
-  simulate_command_ = add_simulate(*group, simulate_);
+  simulate_command_ = add_simulate(*group, simulate_, add_where);
 }
 
 std::optional<ExitCode> PolicyGroup::run() const {

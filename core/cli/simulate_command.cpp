@@ -10,6 +10,7 @@
 #include "cli/json_text.h"
 #include "cli/policy_named.h"
 #include "cli/render.h"
+#include "cli/simulate_pool.h"
 #include "simulation/simulate.h"
 #include "simulation/trace.h"
 
@@ -108,11 +109,10 @@ Result<std::string> content_of(const std::string& path) {
   return text;
 }
 
-Result<simulation::Load> recorded(const std::string& path, simulation::MachineSettings& machine,
-                                  bool has_workers) {
+Result<simulation::Trace> recorded(const std::string& path) {
   const Result<std::string> text = content_of(path);
   if (!text.ok()) return text.status();
-  const Result<simulation::Trace> trace = simulation::read_trace(text.value());
+  Result<simulation::Trace> trace = simulation::read_trace(text.value());
   if (!trace.ok()) {
     return Status(trace.status().code(),
                   printable(path) + ": " + std::string(trace.status().message()));
@@ -120,17 +120,27 @@ Result<simulation::Load> recorded(const std::string& path, simulation::MachineSe
   if (trace.value().requests.empty()) {
     return Status(Code::kBadArgument, printable(path) + ": expected requests, found none");
   }
-  if (!has_workers) machine.workers = simulation::workers_of(trace.value());
+  return trace;
+}
+
+// What a trace says of the machine that it was recorded on. Round trips are in its holds.
+void take_from(const simulation::Trace& trace, simulation::MachineSettings& machine) {
+  machine.workers = simulation::workers_of(trace);
+  machine.threads = simulation::threads_of(trace).value_or(machine.threads);
+  machine.mechanics.round_trip_us = 0;
+}
+
+simulation::Load load_from(const simulation::Trace& trace, const std::string& path,
+                           const simulation::MachineSettings& machine) {
   std::vector<std::string> classes;
   for (const simulation::PriorityClass& one : machine.pool.classes) classes.push_back(one.name);
-  simulation::Load load = simulation::load_of(trace.value(), classes);
+  simulation::Load load = simulation::load_of(trace, classes);
   load.name = printable(path);
   return load;
 }
 
-Result<simulation::Load> load_for(const SimulateOptions& options,
-                                  simulation::MachineSettings& machine) {
-  if (!options.trace.empty()) return recorded(options.trace, machine, options.has_workers);
+Result<simulation::Load> load_named(const SimulateOptions& options,
+                                    const simulation::MachineSettings& machine) {
   std::optional<simulation::Load> load =
       simulation::load_named(options.load, {.workers = machine.workers,
                                             .connections = machine.pool.max,
@@ -178,17 +188,40 @@ Result<simulation::MakePolicy> made(const std::string& spec,
   return read.ok() ? policy_named(spec, read.value()) : read.status();
 }
 
+void tell_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) {
+    std::fprintf(stderr, "weir policy simulate: note: %s\n", note.c_str());
+  }
+}
+
 }  // namespace
 
 ExitCode run_simulate(const SimulateOptions& options) {
   const auto fail = [](const Status& status) { return tell_failure("policy simulate", status); };
   const Result<simulation::MakePolicy> candidate = made(options.candidate, options.params);
   if (!candidate.ok()) return fail(candidate.status());
-  const Result<simulation::MakePolicy> running = made(options.against, options.against_params);
+  Result<PoolToSimulate> pool = pool_to_simulate(options.where, options.pool);
+  if (!pool.ok()) return fail(pool.status());
+  const Result<simulation::MakePolicy> running =
+      options.against.empty() && options.against_params.empty()
+          ? std::move(pool.value().running)
+          : made(options.against.empty() ? "fixed" : options.against, options.against_params);
   if (!running.ok()) return fail(running.status());
+  if (options.against.empty()) tell_notes(pool.value().notes);
+
   Simulated simulated;
-  simulated.machine = options.machine;
-  Result<simulation::Load> load = load_for(options, simulated.machine);
+  simulated.pool = pool.value().name;
+  simulated.machine = pool.value().machine;
+  Result<simulation::Trace> trace = simulation::Trace{};
+  if (!options.trace.empty()) {
+    trace = recorded(options.trace);
+    if (!trace.ok()) return fail(trace.status());
+    take_from(trace.value(), simulated.machine);
+  }
+  for (const auto& change : options.changes) change(simulated.machine);
+  Result<simulation::Load> load = options.trace.empty()
+                                      ? load_named(options, simulated.machine)
+                                      : load_from(trace.value(), options.trace, simulated.machine);
   if (!load.ok()) return fail(load.status());
   simulated.load = std::move(load).value();
   simulated.candidate = simulate(simulated.load, simulated.machine, candidate.value());
@@ -204,7 +237,8 @@ ExitCode run_simulate(const SimulateOptions& options) {
 std::string simulated_text(const Simulated& simulated) {
   const simulation::MachineSettings& machine = simulated.machine;
   std::string text =
-      "load " + simulated.load.name + ": " + std::to_string(simulated.load.requests.size()) +
+      (simulated.pool.empty() ? "" : "pool " + printable(simulated.pool) + ", ") + "load " +
+      simulated.load.name + ": " + std::to_string(simulated.load.requests.size()) +
       " requests in " + fixed_text(static_cast<double>(simulated.load.length_us) / 1e6, 1) +
       " s; " + std::to_string(machine.workers) + " workers" +
       (machine.threads == 0 ? "" : " of " + std::to_string(machine.threads) + " threads") + ", " +
@@ -219,6 +253,7 @@ std::string simulated_text(const Simulated& simulated) {
 
 nlohmann::ordered_json simulated_json(const Simulated& simulated) {
   return {{"format", 1},
+          {"pool", simulated.pool},
           {"load", simulated.load.name},
           {"requests", simulated.load.requests.size()},
           {"length_s", static_cast<double>(simulated.load.length_us) / 1e6},

@@ -1,13 +1,16 @@
 // `weir policy simulate`: a policy and the one that runs, on the same load, in a model of the
-// machine. Needs no segment, no server and no driver.
+// machine. Needs no server, no driver, and no segment unless a pool's settings are to be taken from
+// one.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "cli/plot.h"
 #include "cli/screen.h"
+#include "cli/where.h"
 #include "simulation/load.h"
 #include "simulation/report.h"
 #include "simulation/settings.h"
@@ -15,13 +18,17 @@
 namespace weir::cli {
 
 struct SimulateOptions {
-  std::string candidate = "fixed", against = "fixed";   // as policy_named() reads them
+  std::string candidate = "fixed";                      // as policy_named() reads it
+  std::string against{};                                // likewise; empty: the pool's, or fixed
   std::vector<std::string> params{}, against_params{};  // NAME=VALUE
   std::string load = "steady";                          // unless there is a trace
   std::string trace{};                                  // a file
   std::uint32_t seconds = 0;                            // of a named load; 0: its own length
-  bool has_workers = false;                             // they were said: not the trace's
-  simulation::MachineSettings machine{};                // its seed is the load's as well
+  Where where{};                                        // of the pool
+  std::string pool{};                                   // empty: the only one there, or none
+  /// What is said of the machine, whose seed is the load's as well; in this order, after the pool
+  /// and the trace.
+  std::vector<std::function<void(simulation::MachineSettings&)>> changes{};
   bool json = false;
   std::string plot{};  // a file; empty: none
 };
@@ -32,6 +39,7 @@ struct SimulateOptions {
 
 /// What was compared.
 struct Simulated {
+  std::string pool;  // whose settings these are; empty: none
   simulation::Load load;
   simulation::MachineSettings machine;
   simulation::Report candidate, running;

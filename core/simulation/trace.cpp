@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <map>
+#include <queue>
 
 #include "simulation/report.h"
 
@@ -151,6 +153,21 @@ std::uint32_t workers_of(const Trace& trace) {
   std::uint32_t workers = 1;
   for (const TraceRequest& one : trace.requests) workers = std::max(workers, one.worker + 1);
   return workers;
+}
+
+std::optional<std::uint32_t> threads_of(const Trace& trace) {
+  // When those that each worker has end, the next one first.
+  using Ends = std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>>;
+  std::vector<Ends> busy(workers_of(trace));
+  std::size_t most = 1;
+  for (const TraceRequest& one : trace.requests) {
+    if (one.weight != 1) return std::nullopt;
+    Ends& ends = busy[one.worker];
+    while (!ends.empty() && ends.top() <= one.arrival_us) ends.pop();
+    ends.push(one.arrival_us + one.wait_us + one.hold_us.value_or(0));
+    most = std::max(most, ends.size());
+  }
+  return static_cast<std::uint32_t>(most);
 }
 
 Load load_of(const Trace& trace, const std::vector<std::string>& classes) {

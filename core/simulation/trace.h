@@ -58,5 +58,8 @@ inline constexpr std::uint64_t kLongestTraceUs = 31ULL * 86'400 * 1'000'000;
 [[nodiscard]] Load load_of(const Trace& trace, const std::vector<std::string>& classes);
 /// How many workers it was recorded from; at least 1.
 [[nodiscard]] std::uint32_t workers_of(const Trace& trace);
+/// How many threads a worker of it must have had: the most requests that one had at once. nullopt:
+/// only one in so many was recorded, which does not tell.
+[[nodiscard]] std::optional<std::uint32_t> threads_of(const Trace& trace);
 
 }  // namespace weir::simulation

@@ -67,6 +67,7 @@ TEST(CliSimulate, ReplaysARecordedTraceWithItsWorkers) {
   const json of = simulated({"--trace", file, "--max", "1"});
   EXPECT_EQ(of["requests"], 5);
   EXPECT_EQ(of["workers"], 3);
+  EXPECT_EQ(of["threads"], 10) << "one in three is recorded: no more is known";
   EXPECT_EQ(of["candidate"]["served"], 5);
 }
 

@@ -26,6 +26,16 @@ TEST(ATrace, IsReadAsItsHeaderSays) {
   EXPECT_EQ(workers_of(trace.value()), 4u);
 }
 
+TEST(ATrace, SaysHowManyThreadsItsWorkersHadAtLeast) {
+  // Worker 0 has two at once twice, worker 1 three, of whom one waits and one gets nothing.
+  const std::string text =
+      "weir-trace 1 x\n0 0 100 0 1 -\n10 0 100 1 1 -\n20 50 100 1 1 -\n30 90 - 1 1 -\n"
+      "50 0 50 0 1 -\n100 0 9 0 1 -\n105 0 9 0 1 -\n200 0 9 1 1 -\n";
+  EXPECT_EQ(threads_of(read_trace(text).value()), 3u);
+  EXPECT_EQ(threads_of(read_trace("weir-trace 1 x\n").value()), 1u);
+  EXPECT_EQ(threads_of(read_trace("weir-trace 1 x\n0 0 100 0 16 -\n").value()), std::nullopt);
+}
+
 TEST(ATrace, OfNothingHasNoRequests) {
   ASSERT_TRUE(read_trace("weir-trace 1\n").ok());
   EXPECT_TRUE(load_of(read_trace("weir-trace 1\n").value(), {}).requests.empty());
