@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -25,6 +26,7 @@
 #include "base/clock.h"
 #include "bench/main_of.h"
 #include "bench/shared.h"
+#include "cli/simulate_pool.h"
 #include "demo/board.h"
 #include "demo/fleet.h"
 #include "demo/postgres.h"
@@ -124,6 +126,12 @@ std::vector<Figure> figures_of(std::vector<std::uint64_t>& waits_us,
 }
 
 class Load {
+  struct Recording {
+    std::size_t round = SIZE_MAX;
+    simulation::Trace trace{};
+    shm::Snapshot segment{};
+  };
+
  public:
   Load(std::shared_ptr<demo::PostgresDatabase> server, double share,
        std::chrono::nanoseconds length)
@@ -154,11 +162,10 @@ class Load {
                              .seed = 20 + round});
   }
 
-  [[nodiscard]] simulation::Trace serve(const demo::Trace& trace,
-                                        std::uint32_t quota = kQuota) const {
+  [[nodiscard]] Recording serve(const demo::Trace& trace) const {
     const test::TempFolder folder;
     demo::WeirSide weir(
-        {.folder = folder.path().string(), .plugins = "", .dsn = server_->dsn(), .quota = quota});
+        {.folder = folder.path().string(), .plugins = "", .dsn = server_->dsn(), .quota = kQuota});
     const Shared<Waits> waits;
     demo::Board board(kWorkers, trace.size());
     const std::uint64_t start_ns = monotonic_ns() + kStartInNs;
@@ -172,7 +179,9 @@ class Load {
     if (!fleet.dismiss(end.ns())) {
       throw std::runtime_error("a worker did not end: " + board.first_error());
     }
-    return recorded(*waits, start_ns);
+    const std::optional<shm::Snapshot> seen = weir.look();
+    if (!seen || seen->pool("main") == nullptr) throw std::runtime_error("the segment is gone");
+    return {.trace = recorded(*waits, start_ns), .segment = *seen};
   }
 
   /// What the pool saw of it, in order of arrival.
@@ -197,42 +206,29 @@ class Load {
     return {.workers = kWorkers, .threads = kThreads, .pool = {.max = kQuota}};
   }
 
-  /// The machine as it is in this round: how long a handover takes, by itself. One connection goes
-  /// to and fro between two workers that do nothing else.
-  [[nodiscard]] simulation::MachineSettings machine_now(std::size_t round) const {
+  /// The machine as it was in this round, by what the segment kept: as `weir policy simulate
+  /// --pool` takes it.
+  [[nodiscard]] simulation::MachineSettings machine_then(std::size_t round) const {
     simulation::MachineSettings settings = machine();
-    if (handover_->first != round) {
-      demo::Trace to_and_fro;
-      for (std::uint32_t i = 0; i < 150; ++i) {
-        to_and_fro.push_back({std::uint64_t{i} * 15'000, 1'000, i % 2});
-      }
-      std::vector<std::uint64_t> waits_us;
-      for (const auto& one : serve(to_and_fro, 1).requests) waits_us.push_back(one.wait_us);
-      *handover_ = {round, simulation::percentile_ms(waits_us, 0.5) * 1000};
-    }
-    simulation::Mechanics& takes = settings.mechanics;
-    const auto one =
-        static_cast<double>(takes.rouse_us + takes.give_us + takes.wake_us + takes.take_us);
-    const auto scale = [by = handover_->second / one](std::uint64_t& us) {
-      us = static_cast<std::uint64_t>(static_cast<double>(us) * by);
-    };
-    for (std::uint64_t* const us :
-         {&takes.rouse_us, &takes.wake_us, &takes.give_us, &takes.take_us}) {
-      scale(*us);
-    }
+    const shm::Snapshot& seen = recording(round).segment;
+    cli::take_from(seen, *seen.pool("main"), settings);
+    settings.workers = kWorkers;  // they have left
     return settings;
   }
 
   /// Whichever variant of a round comes first has it served for both.
-  const simulation::Trace& recording(std::size_t round) const {
-    if (recording_->round != round) *recording_ = {round, serve(trace(round))};
-    return recording_->trace;
+  const Recording& recording(std::size_t round) const {
+    if (recording_->round != round) {
+      *recording_ = serve(trace(round));
+      recording_->round = round;
+    }
+    return *recording_;
   }
 
   [[nodiscard]] std::vector<Figure> measured(std::size_t round) const {
     std::vector<std::uint64_t> waits_us, holds_us;
     std::uint64_t timeouts = 0;
-    for (const simulation::TraceRequest& one : recording(round).requests) {
+    for (const simulation::TraceRequest& one : recording(round).trace.requests) {
       if (one.arrival_us < kWarmUs) continue;
       waits_us.push_back(one.wait_us);
       if (one.hold_us) holds_us.push_back(*one.hold_us);
@@ -255,17 +251,20 @@ class Load {
   }
 
   [[nodiscard]] std::vector<Figure> simulated_as_slow(std::size_t round) const {
-    std::vector<Figure> figures = run(planned(round), machine_now(round));
-    figures.push_back({"a handover, measured alone", "ms", handover_->second / 1000});
+    const simulation::MachineSettings then = machine_then(round);
+    std::vector<Figure> figures = run(planned(round), then);
+    const simulation::Mechanics& takes = then.mechanics;
+    figures.push_back({"a handover, by the segment", "us",
+                       static_cast<double>(takes.give_us + takes.wake_us + takes.take_us)});
     return figures;
   }
 
   /// The round trips are in its holds.
   [[nodiscard]] std::vector<Figure> replayed(std::size_t round) const {
-    simulation::MachineSettings settings = machine_now(round);
+    simulation::MachineSettings settings = machine_then(round);
     settings.pool.acquire_timeout_ms = kPatienceUs / 1000;
     settings.mechanics.round_trip_us = 0;
-    return run(simulation::load_of(recording(round), {}), settings);
+    return run(simulation::load_of(recording(round).trace, {}), settings);
   }
 
   static std::vector<Figure> run(const simulation::Load& load,
@@ -286,15 +285,9 @@ class Load {
     return figures_of(waits_us, holds_us, timeouts);
   }
 
-  struct Recording {
-    std::size_t round = SIZE_MAX;
-    simulation::Trace trace{};
-  };
   std::shared_ptr<demo::PostgresDatabase> server_;
   double share_;
   std::uint64_t length_us_;
-  std::shared_ptr<std::pair<std::size_t, double>> handover_ =  // round and microseconds
-      std::make_shared<std::pair<std::size_t, double>>(SIZE_MAX, 0.0);
   std::shared_ptr<Recording> recording_ = std::make_shared<Recording>();
 };
 

@@ -41,6 +41,9 @@ class WeirSide {
   /// Whether the dead process has no row any more and no place lingers. From the segment alone.
   [[nodiscard]] bool has_settled(pid_t dead);
 
+  /// Nothing before the first worker made the segment.
+  [[nodiscard]] std::optional<shm::Snapshot> look();
+
   /// How often weir has connected. From the segment alone.
   [[nodiscard]] std::uint64_t connects();
 
@@ -49,9 +52,6 @@ class WeirSide {
   [[nodiscard]] std::uint32_t take_all(std::uint32_t quota);
 
  private:
-  /// Nothing before the first worker made the segment.
-  [[nodiscard]] std::optional<shm::Snapshot> look();
-
   std::string folder_;
   std::unique_ptr<shm::Segment> segment_;  // mapped read-only
   Runtime runtime_;
