@@ -2,7 +2,7 @@
 // machine. Needs no segment, no server and no driver.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
