@@ -1,6 +1,7 @@
 #include "cli/activity_report.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "cli/render.h"
 #include "shm/snapshot.h"

@@ -1,5 +1,6 @@
 #include "cli/config_command.h"
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>

@@ -1,5 +1,6 @@
 #include "cli/config_report.h"
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 

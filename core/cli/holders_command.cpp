@@ -1,6 +1,7 @@
 #include "cli/holders_command.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/duration.h"
 #include "base/text.h"

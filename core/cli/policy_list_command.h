@@ -4,7 +4,7 @@
 // Threads: the commands from one; the texts are pure functions.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "base/clock.h"

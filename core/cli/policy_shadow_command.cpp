@@ -1,6 +1,7 @@
 #include "cli/policy_shadow_command.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/json_text.h"

@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cli/json_text.h"

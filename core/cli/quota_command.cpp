@@ -1,5 +1,7 @@
 #include "cli/quota_command.h"
 
+#include <nlohmann/json.hpp>
+
 #include "cli/json_text.h"
 #include "cli/render.h"
 

@@ -1,6 +1,7 @@
 #include "cli/status_command.h"
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "cli/json_text.h"

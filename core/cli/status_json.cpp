@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "cli/outage.h"
 #include "cli/pool_figures.h"
 #include "cli/render.h"

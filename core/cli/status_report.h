@@ -2,7 +2,7 @@
 // both field by field; the JSON keys are stable. Threads: pure functions.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "shm/snapshot.h"

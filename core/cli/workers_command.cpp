@@ -1,6 +1,7 @@
 #include "cli/workers_command.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "cli/json_text.h"

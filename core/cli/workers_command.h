@@ -2,7 +2,7 @@
 // each pool. From the segment alone, like `weir status`.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "cli/screen.h"
