@@ -1,10 +1,12 @@
--- breaker: stops connecting when many attempts fail, or when they take too long.
+-- breaker: stops connecting when many attempts fail.
 --
--- What for: servers, or what stands before them, that fail now and then rather than for good, or
--- that still answer but ever more slowly. The built-in breaker opens after three attempts in a row
--- without an answer; one that gets through in between begins the count anew. This one looks at the
--- share that failed in the last ten seconds, and at the time of those that succeeded. While it is
--- open nobody tries and who finds no idle connection is told at once; then one attempt finds out.
+-- What for: servers, or what stands before them, that fail now and then rather than for good. The
+-- built-in breaker opens after three attempts in a row without an answer; one that gets through in
+-- between begins the count anew. This one looks at the share that failed in the last ten seconds:
+-- where two of three fail in turn it spares the server attempts that the built-in one makes, and
+-- where failures come in runs it is the more patient one. While it is open nobody tries and who finds
+-- no idle connection is told at once; then one attempt finds out. With `slow_ms` it opens as well
+-- when connects take long.
 -- Pauses are random, "full jitter" (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture
 -- Blog, 2015).
 --
@@ -20,11 +22,13 @@
 --                     is twice as long
 --   longest_retry_ms  ... up to this, in milliseconds
 --
--- When not to use it: where a new connection usually takes longer than `slow_ms` (another one must
--- be given then), and in a pool without idle connections, where an open breaker serves nobody.
+-- When not to use it: in a pool without idle connections, where an open breaker serves nobody; and
+-- `slow_ms` only for callers who would rather hear an error than wait for as long as a connect takes:
+-- it spares the server little, for no more than `connect_concurrency` handshakes are under way in any
+-- case.
 return {
   name = "breaker", api = 1,
-  params = { failing = 0.5, least = 10, in_a_row = 5, slow_ms = 1000, slow_pause_ms = 4000,
+  params = { failing = 0.5, least = 10, in_a_row = 5, slow_ms = 0, slow_pause_ms = 4000,
              first_retry_ms = 100, longest_retry_ms = 1000 },
 
   breaker = function(view, params)
@@ -85,17 +89,17 @@ return {
     -- The probe failed.
     { view = { breaker = { attempt_failed = true, failures = 1, state = "half_open" } },
       breaker = { "open", 0 } },
-    -- Slow connects open it once in a window.
+    -- Slow connects open it once in a window, if asked to.
     { view = { now_ms = 50000, chance = 0.5,
                pool = { last = { length_ms = 10000, connect = { count = 3, p95 = 1500 } } } },
-      breaker = { "open", 3000 } },
+      params = { slow_ms = 1000 }, breaker = { "open", 3000 } },
     { view = { now_ms = 50000,
       pool = { last = { length_ms = 10000, connect = { count = 3, p95 = 1500 } } },
                state = { judged_ms = 45000 } },
-      breaker = "closed" },
+      params = { slow_ms = 1000 }, breaker = "closed" },
     { view = { pool = { last = { connect = { count = 3, p95 = 1500 } } } },
-      params = { slow_ms = 0 },
       breaker = "closed" },
-    { view = { pool = { last = { connect = { count = 3, p95 = 900 } } } }, breaker = "closed" },
+    { view = { pool = { last = { connect = { count = 3, p95 = 900 } } } },
+      params = { slow_ms = 1000 }, breaker = "closed" },
   },
 }

@@ -1,11 +1,13 @@
 -- fair_share: who wants little gets it, and the rest of the quota is shared out evenly.
 --
--- What for: several pools on one quota, or several workers of one pool, of which one could take
--- everything. Shares are max-min fair (D. Bertsekas and R. Gallager, "Data Networks", 1992, 6.5.2):
--- nobody can get more without somebody getting less who has no more than that. A pool wants what it
--- uses and what waits for it; what all together leave is shared out evenly on top, as room to grow.
--- Workers of the pool are capped in the same way while they want far more than its share: a cap
--- that lasts a tick costs those who could have used what others leave for a moment.
+-- What for: several pools on one quota, of which one could take everything; if asked to, several
+-- workers of one pool. Shares are max-min fair (D. Bertsekas and R. Gallager, "Data Networks", 1992,
+-- 6.5.2): nobody can get more without somebody getting less who has no more than that. A pool wants
+-- what it uses and what waits for it; what all together leave is shared out evenly on top, as room
+-- to grow.
+-- With `workers` the workers of the pool are capped in the same way while they want far more than
+-- its share. That is for pools whose connections cannot move: where they are handed over as they are,
+-- the pool's line shares them better, and a cap closes those that come to a worker beyond it.
 --
 -- All pools of the quota should run it: each decides its own share from what all see of all, and so
 -- the shares add up to no more than the quota. What a pool has above its share it gives up as it
@@ -67,7 +69,7 @@ end
 
 return {
   name = "fair_share", api = 1,
-  params = { at_least = 1, workers = true, crowded = 2 },
+  params = { at_least = 1, workers = false, crowded = 2 },
 
   size = function(view, params)
     local share = own_share(view, params)
@@ -111,16 +113,17 @@ return {
     { view = { pool = { min = 8 }, machine = { quota = 4, pools = {
         { name = "main", max = 10 } } } },
       size = { target = 4, warm = 4, max = 4 } },
-    -- Workers: no cap while there is enough, else an even one above those who want less.
+    -- Workers, if asked for: no cap while there is enough, else an even one above those who want
+    -- less.
     { view = { workers = { { used = 5, here = true }, { used = 5 } } },
-      size = { max_per_worker = 0 } },
+      params = { workers = true }, size = { max_per_worker = 0 } },
     { view = { workers = { { used = 6, waiting = 9, here = true }, { used = 3 }, { used = 1 } } },
-      size = { max_per_worker = 0 } },
+      params = { workers = true }, size = { max_per_worker = 0 } },
     { view = { workers = { { used = 6, waiting = 19, here = true }, { used = 3 }, { used = 1 } } },
-      size = { max_per_worker = 6 } },
+      params = { workers = true }, size = { max_per_worker = 6 } },
     { view = { pool = { max = 1 }, workers = { { waiting = 2, here = true }, { waiting = 1 } } },
-      size = { max_per_worker = 1 } },
+      params = { workers = true }, size = { max_per_worker = 1 } },
     { view = { workers = { { used = 6, waiting = 29, here = true }, { used = 3 } } },
-      params = { workers = false }, size = { max_per_worker = 0 } },
+      size = { max_per_worker = 0 } },
   },
 }

@@ -33,7 +33,7 @@ bool Pool::may_make_room(const LineView& view) const {
                          !is_sent_live_to(view.oldest->word.owner_row());
   const bool mate = shm::mate_goes_first(ref(), view);
   if (!elsewhere && !mate) return false;
-  if (monotonic_ns() < last_gained_ns_.load(std::memory_order_relaxed) + quantum_ns) return false;
+  if (monotonic_ns() < last_connect_ns_.load(std::memory_order_relaxed) + quantum_ns) return false;
 
   // As many as wait elsewhere need room, no more: what is free or about to be counts.
   const std::uint32_t closing = closing_soon();
@@ -97,7 +97,7 @@ bool Pool::is_owed(std::uint64_t now_ns) {
 
 std::uint64_t Pool::owed_from_ns(const LineView& view, std::uint64_t now_ns) const {
   const std::uint64_t keeps_until =
-      last_gained_ns_.load(std::memory_order_relaxed) +
+      last_connect_ns_.load(std::memory_order_relaxed) +
       static_cast<std::uint64_t>(Nanos(config().permit_quantum).count());
   std::uint64_t from = now_ns;
   if (view.oldest_own) from = std::min(from, view.oldest_own->since_ns);

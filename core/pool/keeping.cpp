@@ -53,7 +53,7 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   std::uint64_t next_ns = std::min(tickets_due_ns, ticks ? now_ns + kTickNs : next_second_ns_);
   if (is_demanded()) {
     const std::uint64_t quantum_ends =
-        last_gained_ns_.load(std::memory_order_relaxed) + ns_of(config().permit_quantum);
+        last_connect_ns_.load(std::memory_order_relaxed) + ns_of(config().permit_quantum);
     if (quantum_ends > now_ns) next_ns = std::min(next_ns, quantum_ends);
   }
   for (const Lingering& one : lingering_) {

@@ -185,7 +185,6 @@ void Pool::settle_in(PlaceIndex place, std::uint64_t opened_ns) {
   slot.opened_ns = opened_ns;
   slot.checked_ns = slot.idle_since_ns = now_ns;
   slot.expires_ns.store(expiry(opened_ns, config().max_lifetime), std::memory_order_relaxed);
-  last_gained_ns_.store(now_ns, std::memory_order_relaxed);
 }
 
 // OPENING -> USED, and the turn goes to whoever waits for one. Not ok: the connection is being
@@ -195,6 +194,7 @@ Status Pool::finish_connect(const Job& job) {
   const std::uint64_t now_ns = monotonic_ns();
   Slot& slot = slots_[job.place];
   settle_in(job.place, now_ns);
+  last_connect_ns_.store(now_ns, std::memory_order_relaxed);
   ref().info(job.place).opened_ns.store(now_ns, std::memory_order_relaxed);
   moves_.store(may_move_, std::memory_order_relaxed);
   book_.add(shm::Counter::kConnects);

@@ -573,7 +573,7 @@ class Pool {
   std::atomic<std::uint32_t> timed_{0};               // leases since the keeper's last look
   std::atomic<bool> asking_{false};                   // a job of kind kConfirm exists
   std::atomic<bool> close_next_{false};               // the next one given back is in excess
-  std::atomic<std::uint64_t> last_gained_ns_{0};  // when this worker last got a connection or place
+  std::atomic<std::uint64_t> last_connect_ns_{0};     // when this worker last got one by connecting
   std::atomic<std::uint64_t> owed_from_ns_{0};    // before then nobody in line is, as last looked
   std::atomic<bool> moves_;                       // connections of ours can move to other workers
   std::atomic<std::uint64_t> sends_again_ns_{0};  // not before then

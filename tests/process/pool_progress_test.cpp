@@ -20,12 +20,15 @@ constexpr auto kSoon = 1500ms;
 class PoolProgress : public PoolOnPostgres {
  protected:
   /// One pool alone, on the quota "pg" of one connection.
-  [[nodiscard]] std::string only(const std::string& name) const {
+  [[nodiscard]] std::string only(const std::string& name,
+                                 const std::string& quantum = "20ms") const {
     return "[runtime]\nfolder = \"" + world_->folder() + "\"\n[quota.pg]\nlimit = 1\n" +
-           section(name);
+           section(name, quantum);
   }
   /// Both on that quota.
-  [[nodiscard]] std::string both() const { return only("main") + section("jobs"); }
+  [[nodiscard]] std::string both(const std::string& quantum = "20ms") const {
+    return only("main", quantum) + section("jobs", quantum);
+  }
 
   /// Gives back to be closed a connection that is in the middle of something.
   static void discard_busy(Got& got) {
@@ -41,9 +44,9 @@ class PoolProgress : public PoolOnPostgres {
   }
 
  private:
-  [[nodiscard]] std::string section(const std::string& name) const {
+  [[nodiscard]] std::string section(const std::string& name, const std::string& quantum) const {
     return "[pool." + name + "]\ndriver = \"postgres\"\ndsn = \"" + world_->dsn() +
-           "\"\nquota = \"pg\"\nmax = 1\npermit_quantum = \"20ms\"\n";
+           "\"\nquota = \"pg\"\nmax = 1\npermit_quantum = \"" + quantum + "\"\n";
   }
 };
 
@@ -118,6 +121,35 @@ TEST_F(PoolProgress, APoolIsServedBesideAnotherThatAlwaysHasWaiters) {
   expect_served(weir.pool("jobs"));
   stop = true;
   for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(PoolProgress, APoolIsServedBesideAnotherWhoseConnectionIsSentToAndFro) {
+  // Longer than a connection stays in one of the workers.
+  const auto slow_to_reconnect = [&] { return both("300ms"); };
+  SharedCounter stop;
+  std::vector<WorkerProcess> workers;
+  for (int w = 0; w < 2; ++w) {
+    workers.emplace_back([&]() -> int {
+      Weir own(slow_to_reconnect());
+      const auto keep_asking = [&] {
+        while (stop.value() == 0) {
+          Got got = acquire(own.pool("main"));
+          require(got, "acquire");
+          require(release(got.lease), "release");
+        }
+      };
+      std::thread other(keep_asking);
+      keep_asking();
+      other.join();
+      return own.close().ok() ? 0 : 1;
+    });
+  }
+  Weir weir(slow_to_reconnect());
+  ASSERT_TRUE(poll_until([&] { return stats_of(weir.pool("main")).handed_live > 10; }));
+  Got got = acquire(weir.pool("jobs"));
+  EXPECT_TRUE(got.ok() && release(got.lease).ok()) << got.message;
+  stop.add();
+  for (WorkerProcess& worker : workers) EXPECT_EQ(worker.wait_at_most(), 0);
 }
 
 TEST_F(PoolProgress, WhenTheOneWhoHasBeenIdleForLongestStandsStillAnotherGives) {

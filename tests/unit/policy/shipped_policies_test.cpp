@@ -33,8 +33,8 @@ std::string text_of(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-std::unique_ptr<LuaPolicy> load(const std::string& name) {
-  auto loaded = LuaPolicy::load(text_of(name), name);
+std::unique_ptr<LuaPolicy> load(const std::string& name, const Params& params = {}) {
+  auto loaded = LuaPolicy::load(text_of(name), name, params);
   if (!loaded.ok()) throw std::runtime_error(loaded.status().message());
   return std::move(loaded).value();
 }
@@ -254,9 +254,9 @@ RC_GTEST_PROP(AFairShare, IsLessThanWantedOnlyWhereNobodyHasMore, ()) {
   }
 }
 
-RC_GTEST_PROP(AFairShare, CapsWorkersOnlyWhenTheyWantMoreThanTwiceWhatThereIs, ()) {
+RC_GTEST_PROP(AFairShare, CapsWorkersIfAskedToOnlyWhenTheyWantMoreThanTwiceWhatThereIs, ()) {
   const World world = draw_world();
-  const Result<SizeDecision> decision = load("fair_share")->size(world.look());
+  const Result<SizeDecision> decision = load("fair_share", {{"workers", true}})->size(world.look());
   RC_ASSERT(decision.ok());
   const std::uint32_t cap = decision.value().max_per_worker, share = decision.value().max;
   std::uint32_t wanted = 0, capped = 0;
@@ -296,7 +296,7 @@ TEST(Burst, DoesNotTakeWhatAnotherWorkerOpenedAheadForABurst) {
 
 TEST(ABreaker, ThatOpenedOnSlowConnectsLooksAtNewOnesBeforeItDoesSoAgain) {
   ScriptedPolicy policy;
-  ASSERT_TRUE(policy.load(text_of("breaker"), "breaker").ok());
+  ASSERT_TRUE(policy.load(text_of("breaker"), "breaker", {{"slow_ms", 1'000.0}}).ok());
   PoolView view{.now_ms = 100'000, .max = 10};
   view.last = {.length_ms = 10'000, .connect = {.count = 5, .p95 = 3'000}};
   const auto decide = [&](std::uint64_t now_ms) {
