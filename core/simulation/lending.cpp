@@ -94,7 +94,7 @@ bool Machine::may_make_room(std::uint32_t worker) const {
   const std::optional<Waiter> first = oldest();
   if (!first || worker_of(first->call) == worker) return false;
   const std::uint64_t keeps_until =
-      workers_[worker].last_gained_us + settings_.pool.permit_quantum_ms * 1000;
+      workers_[worker].last_connect_us + settings_.pool.permit_quantum_ms * 1000;
   if (now_us_ < keeps_until) return false;
   const std::uint32_t room = limit_ - std::min(limit_, places_.open());
   const std::size_t elsewhere = line_.size() - line_.size(worker);
@@ -116,7 +116,7 @@ bool Machine::is_owed(std::uint32_t worker) const {
   if (const std::optional<Waiter> first = oldest()) {
     const std::uint64_t after_us = workers_[worker].size.handover_after_ms * 1000;
     const std::uint64_t keeps_until =
-        workers_[worker].last_gained_us + settings_.pool.permit_quantum_ms * 1000;
+        workers_[worker].last_connect_us + settings_.pool.permit_quantum_ms * 1000;
     from_us =
         std::min(from_us, settings_.pool.handover == Handover::kLive
                               ? goes_first_from_us(worker, *first)
@@ -224,7 +224,6 @@ void Machine::arrived(std::uint32_t place) {
   const std::uint32_t worker = places_[place].worker, call = places_[place].call;
   places_.move(place, PlaceState::kUsed, worker);
   workers_[worker].expects = false;
-  workers_[worker].last_gained_us = now_us_;
   places_[place].checked_us = places_[place].idle_since_us = now_us_;
   if (calls_[call].state == CallState::kClaimed && calls_[call].place == place) {
     got(call, place, true);

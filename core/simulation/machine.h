@@ -58,7 +58,7 @@ class Machine {
     policy::SizeDecision size{};
     std::deque<std::uint32_t> queue{};    // calls without a thread
     std::deque<std::uint32_t> threads{};  // without a call
-    std::uint64_t last_gained_us = 0;     // a connection
+    std::uint64_t last_connect_us = 0;
     std::uint64_t next_fill_us = 0;
     bool expects = false;     // a connection is on its way to it
     bool is_rung = false;     // its keeper is about to wake up

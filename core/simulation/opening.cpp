@@ -106,7 +106,7 @@ void Machine::connected(std::uint32_t place) {
   one.expires_us = settings_.pool.max_lifetime_ms == 0
                        ? 0
                        : now_us_ + static_cast<std::uint64_t>(std::min(life_us, 1e15));
-  workers_[one.worker].last_gained_us = now_us_;
+  workers_[one.worker].last_connect_us = now_us_;
   places_.move(place, PlaceState::kUsed, one.worker);
   const std::uint32_t call = one.call;
   if (call != kNobody && calls_[call].state == CallState::kConnecting &&
