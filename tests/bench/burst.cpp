@@ -6,8 +6,6 @@
 // connections by the next burst. PostgreSQL is reached by TCP and asks for SCRAM: a connect costs.
 // A user's requests all come to the worker that its first one came to. What the first burst and the
 // pause after it took is not counted: nobody can know of it before.
-#include <libpq-fe.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -21,14 +19,12 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "bench/histogram.h"
+#include "bench/callers.h"
 #include "bench/main_of.h"
+#include "bench/scram_server.h"
 #include "bench/shared.h"
-#include "demo/postgres.h"
-#include "demo/query.h"
 #include "demo/weir_side.h"
 #include "simulation/load.h"
-#include "support/postgres_server.h"
 #include "support/temp_folder.h"
 #include "support/worker_process.h"
 
@@ -37,7 +33,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr const char* kPassword = "a password of this benchmark";
 constexpr std::uint32_t kWorkers = 4;
 constexpr std::uint32_t kMax = 20;
 constexpr std::uint64_t kEveryUs = 3'000'000;           // a burst
@@ -71,45 +66,14 @@ std::vector<User> users_of(const simulation::Load& load) {
 }
 
 /// What the workers share with whoever made them.
-struct Board {
-  Histogram waits;  // of all that were counted, timeouts included
-  std::atomic<std::uint32_t> timeouts{0}, failures{0}, done{0};
+struct Scores {
+  Tally counted, early;
+  std::atomic<std::uint32_t> done{0};
 };
-
-class Server {
- public:
-  Server() {
-    server_.ask(std::string("ALTER ROLE app PASSWORD '") + kPassword + "'");
-    dsn_ = server_.tcp_dsn_as("app") + " password='" + kPassword + "'";
-  }
-  [[nodiscard]] const std::string& dsn() const { return dsn_; }
-  [[nodiscard]] std::unique_ptr<demo::SessionCounter> make_counter() const {
-    return std::make_unique<demo::PostgresCounter>(server_.superuser_dsn(), "app");
-  }
-
- private:
-  test::PostgresServer server_{{.auth = "scram-sha-256", .tcp = true}};
-  std::string dsn_;
-};
-
-/// One request: waits for a connection, holds it, gives it back.
-void serve(Pool& pool, std::uint32_t hold_us, bool is_counted, Board& board) {
-  const std::uint64_t asked_ns = monotonic_ns();
-  std::uint64_t had_ns = 0;
-  try {
-    Lease lease = pool.acquire({kAcquireTimeout, ""});
-    had_ns = monotonic_ns();
-    if (!demo::run_query(lease.native<PGconn>(), hold_us).empty()) ++board.failures;
-    lease.release();
-  } catch (const Error& error) {
-    ++(error.is_timeout() ? board.timeouts : board.failures);
-  }
-  if (is_counted) board.waits.add((had_ns != 0 ? had_ns : monotonic_ns()) - asked_ns);
-}
 
 /// A worker process: a thread for each of its users, who comes at its time.
 int work(Runtime& runtime, const std::vector<User>& users, std::uint32_t worker,
-         std::uint64_t start_ns, Board& board) {
+         std::uint64_t start_ns, Scores& scores) {
   std::vector<std::thread> threads;
   for (const User& user : users) {
     if (user.worker != worker) continue;
@@ -118,12 +82,13 @@ int work(Runtime& runtime, const std::vector<User>& users, std::uint32_t worker,
       std::this_thread::sleep_for(
           Deadline::at_ns(start_ns + user.arrival_us * 1000).left(monotonic_ns()));
       for (const std::uint32_t hold_us : user.holds_us) {
-        serve(pool, hold_us, user.arrival_us >= kEveryUs, board);
+        serve(pool, {.hold = microseconds(hold_us), .options = {.timeout = kAcquireTimeout}},
+              user.arrival_us >= kEveryUs ? scores.counted : scores.early);
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  ++board.done;
+  ++scores.done;
   try {
     runtime.close();
   } catch (const Error& error) {
@@ -133,7 +98,7 @@ int work(Runtime& runtime, const std::vector<User>& users, std::uint32_t worker,
 }
 
 /// The load once, by the policy in the file `policy`; empty: the built-in one.
-std::vector<Figure> measure(const Server& server, const std::string& policy,
+std::vector<Figure> measure(const ScramServer& server, const std::string& policy,
                             const std::vector<User>& users) {
   const std::unique_ptr<demo::SessionCounter> counter = server.make_counter();
   while (counter->count() > 0) std::this_thread::sleep_for(2ms);
@@ -144,17 +109,17 @@ std::vector<Figure> measure(const Server& server, const std::string& policy,
                        .dsn = server.dsn(),
                        .quota = kMax,
                        .keys = "idle_timeout = \"1s\"\n" + policy_line});
-  const Shared<Board> board;
+  const Shared<Scores> scores;
   const std::uint64_t start_ns = monotonic_ns() + kStartInNs;
   const std::uint64_t counted_from_ns = start_ns + kEveryUs * 1000;
   const Deadline end = Deadline::at_ns(start_ns + users.back().arrival_us * 1000 +
                                        static_cast<std::uint64_t>(Nanos(kPatience).count()));
   std::vector<test::WorkerProcess> workers;
   for (std::uint32_t i = 0; i < kWorkers; ++i) {
-    workers.emplace_back([&, i] { return work(weir.runtime(), users, i, start_ns, *board); });
+    workers.emplace_back([&, i] { return work(weir.runtime(), users, i, start_ns, *scores); });
   }
   std::uint64_t connects_before = 0, open = 0, samples = 0;
-  while (board->done.load() < kWorkers) {
+  while (scores->done.load() < kWorkers) {
     if (end.passed(monotonic_ns())) throw std::runtime_error("a worker did not end");
     std::this_thread::sleep_for(kSamplePause);
     if (monotonic_ns() < counted_from_ns) {
@@ -168,19 +133,20 @@ std::vector<Figure> measure(const Server& server, const std::string& policy,
   for (test::WorkerProcess& worker : workers) {
     if (worker.wait_at_most() != 0) throw std::runtime_error("a worker did not end well");
   }
-  if (board->failures.load() != 0) throw std::runtime_error("requests failed");
-  const auto ms = [&](double share) { return board->waits.percentile_ns(share) / 1e6; };
-  return {{"wait p50", "ms", ms(0.5)},
-          {"wait p95", "ms", ms(0.95)},
-          {"wait p99", "ms", ms(0.99)},
+  if (scores->counted.failures + scores->early.failures != 0)
+    throw std::runtime_error("requests failed");
+  return {{"wait p50", "ms", scores->counted.wait_ms(0.5)},
+          {"wait p95", "ms", scores->counted.wait_ms(0.95)},
+          {"wait p99", "ms", scores->counted.wait_ms(0.99)},
           {"connects", "connects", static_cast<double>(connects)},
-          {"timeouts", "requests", static_cast<double>(board->timeouts.load())},
+          {"timeouts", "requests",
+           static_cast<double>(scores->counted.timeouts + scores->early.timeouts)},
           {"open, on average", "connections",
            static_cast<double>(open) / static_cast<double>(std::max<std::uint64_t>(samples, 1))}};
 }
 
 Plan make_plan(const Settings& settings) {
-  const auto server = std::make_shared<Server>();
+  const auto server = std::make_shared<ScramServer>();
   const auto length_us = static_cast<std::uint64_t>(settings.length.count()) / 1000;
   const std::uint64_t bursts = 1 + std::max<std::uint64_t>(length_us / kEveryUs, 1);
   Plan plan;

@@ -87,10 +87,10 @@ bool WeirSide::has_settled(pid_t dead) {
   return !has_row && pool != nullptr && pool->in(shm::PlaceState::kLingering) == 0;
 }
 
-std::uint64_t WeirSide::connects() {
+std::uint64_t WeirSide::counter(shm::Counter counter, const std::string& pool) {
   const std::optional<shm::Snapshot> snapshot = look();
-  const shm::PoolSnapshot* pool = snapshot ? snapshot->pool("main") : nullptr;
-  return pool != nullptr ? pool->counter(shm::Counter::kConnects) : 0;
+  const shm::PoolSnapshot* seen = snapshot ? snapshot->pool(pool) : nullptr;
+  return seen != nullptr ? seen->counter(counter) : 0;
 }
 
 std::uint32_t WeirSide::take_all(std::uint32_t quota) {

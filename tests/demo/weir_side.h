@@ -26,7 +26,7 @@ struct WeirSideOptions {
   std::string driver = "postgres";
   std::string dsn;        // of the database
   std::uint32_t quota;    // connections
-  std::string keys = {};  // more lines of [pool.main]
+  std::string keys = {};  // more lines of [pool.main], and sections behind it
 };
 
 class WeirSide {
@@ -45,7 +45,9 @@ class WeirSide {
   [[nodiscard]] std::optional<shm::Snapshot> look();
 
   /// How often weir has connected. From the segment alone.
-  [[nodiscard]] std::uint64_t connects();
+  [[nodiscard]] std::uint64_t connects() { return counter(shm::Counter::kConnects); }
+  /// The sum over all workers; 0 before the pool is there. From the segment alone.
+  [[nodiscard]] std::uint64_t counter(shm::Counter counter, const std::string& pool = "main");
 
   /// To be run in a process of its own while the workers are idle: takes connections until it has
   /// `quota` of them at once or none came for some seconds; returns how many it got.
