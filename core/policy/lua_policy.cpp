@@ -239,9 +239,9 @@ Result<BreakerDecision> LuaPolicy::breaker(const PoolView& view) {
 }
 
 Result<std::unique_ptr<LuaPolicy>> LuaPolicy::load(std::string_view source, std::string_view origin,
-                                                   const Params& overrides,
-                                                   const LuaLimits& limits) {
-  std::unique_ptr<LuaPolicy> policy(new LuaPolicy(limits));
+                                                   const Params& overrides, const LuaLimits& limits,
+                                                   std::function<void()> meanwhile) {
+  std::unique_ptr<LuaPolicy> policy(new LuaPolicy(limits, std::move(meanwhile)));
   Status status = policy->sandbox_.compile(source, origin);
   if (!status.ok()) return status;
   // Whatever is wrong from here on says where; budget and memory keep their codes.

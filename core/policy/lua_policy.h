@@ -12,10 +12,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -35,10 +37,12 @@ class LuaPolicy {
 
   /// Compiles `source`, which messages call `origin`, and runs its self-check with the script's own
   /// params. kBadConfig, naming what is wrong, for one that is not to go live; kPolicyBudget and
-  /// kPolicyMemory if it went beyond `limits`.
+  /// kPolicyMemory if it went beyond `limits`. `meanwhile`: as LuaSandbox has it, now and at each
+  /// call.
   static Result<std::unique_ptr<LuaPolicy>> load(std::string_view source, std::string_view origin,
                                                  const Params& overrides = {},
-                                                 const LuaLimits& limits = {});
+                                                 const LuaLimits& limits = {},
+                                                 std::function<void()> meanwhile = {});
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const Params& params() const { return params_; }
@@ -60,7 +64,8 @@ class LuaPolicy {
   struct Call;
   enum class StateFault : std::uint8_t { kNone, kNoTable, kType, kSize };
 
-  explicit LuaPolicy(const LuaLimits& limits) : sandbox_(limits) {}
+  LuaPolicy(const LuaLimits& limits, std::function<void()> meanwhile)
+      : sandbox_(limits, std::move(meanwhile)) {}
 
   // In an entry.
   static int run_call(lua_State* lua);

@@ -33,7 +33,8 @@ struct Source {
 
 }  // namespace
 
-LuaSandbox::LuaSandbox(const LuaLimits& limits) : limits_(limits) {
+LuaSandbox::LuaSandbox(const LuaLimits& limits, std::function<void()> meanwhile)
+    : limits_(limits), meanwhile_(std::move(meanwhile)) {
   lua_ = lua_newstate(allocate, this);
   if (lua_ == nullptr) return;
   *static_cast<LuaSandbox**>(lua_getextraspace(lua_)) = this;
@@ -122,6 +123,9 @@ void LuaSandbox::count(std::uint64_t instructions) {
   if (uncounted_ < kStep) return;
   uncounted_ = 0;
   look_at_the_clock();
+  if (!meanwhile_) return;
+  meanwhile_();
+  looked_at_ = std::chrono::steady_clock::now();
 }
 
 void LuaSandbox::on_count(lua_State* lua, lua_Debug*) {

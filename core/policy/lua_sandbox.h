@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -45,7 +46,9 @@ class LuaSandbox {
   /// `body` of an entry: as lua_CFunction.
   using Body = int (*)(lua_State*);
 
-  explicit LuaSandbox(const LuaLimits& limits = {});
+  /// `meanwhile`, if there is one: called every hundred instructions or so. The time that it takes
+  /// is not the script's. It must not throw, nor use this sandbox.
+  explicit LuaSandbox(const LuaLimits& limits = {}, std::function<void()> meanwhile = {});
   ~LuaSandbox();
   LuaSandbox(const LuaSandbox&) = delete;
   LuaSandbox& operator=(const LuaSandbox&) = delete;
@@ -97,6 +100,7 @@ class LuaSandbox {
   [[nodiscard]] Status failure(int lua_status) const;
 
   const LuaLimits limits_;
+  const std::function<void()> meanwhile_;
   lua_State* lua_ = nullptr;
   std::size_t bytes_ = 0, peak_bytes_ = 0;
   std::size_t last_refused_ = 0;

@@ -9,7 +9,8 @@ using Function = LuaPolicy::Function;
 
 Status ScriptedPolicy::load(std::string_view source, std::string_view origin,
                             const Params& overrides) {
-  Result<std::unique_ptr<LuaPolicy>> loaded = LuaPolicy::load(source, origin, overrides, limits_);
+  Result<std::unique_ptr<LuaPolicy>> loaded =
+      LuaPolicy::load(source, origin, overrides, limits_, meanwhile_);
   if (!loaded.ok()) {
     note(loaded.status());
     return loaded.status();

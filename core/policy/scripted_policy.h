@@ -10,10 +10,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/status.h"
 #include "policy/lua_policy.h"
@@ -34,6 +36,7 @@ class ScriptedPolicy : public Policy {
   /// Without a script again.
   void unload();
 
+  void see_to(std::function<void()> meanwhile) override { meanwhile_ = std::move(meanwhile); }
   [[nodiscard]] PolicyStatus status() const override;
 
   /// Of who decides: the script's, or "fixed".
@@ -55,6 +58,7 @@ class ScriptedPolicy : public Policy {
   void put_in_charge(std::unique_ptr<LuaPolicy> script);
 
   const LuaLimits limits_;
+  std::function<void()> meanwhile_;
   std::unique_ptr<LuaPolicy> script_;  // null: none
   std::optional<SizeDecision> last_size_;
   std::uint32_t warm_ = 0;  // as last decided: the built-in eviction leaves so many

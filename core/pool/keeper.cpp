@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <system_error>
+#include <utility>
 
 #include "pool/fork_gate.h"
 #include "shm/futex.h"
@@ -16,7 +17,7 @@ namespace weir::pool {
 
 namespace {
 
-constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint64_t kMillisecond = 1'000'000, kSecond = 1'000 * kMillisecond;
 // A futex and a socket cannot be slept on together: while operations are in progress the keeper
 // looks at its doorbell this often. They last a few milliseconds; the few that hang are looked
 // after less often.
@@ -62,6 +63,16 @@ class OneAtATime {
 
 }  // namespace
 
+Keeper::Keeper(shm::Segment& segment, shm::Membership& membership, shm::Inbox* inbox, Log& log,
+               std::vector<Pool*> pools)
+    : segment_(segment),
+      membership_(membership),
+      inbox_(inbox),
+      log_(log),
+      pools_(std::move(pools)) {
+  for (Pool* pool : pools_) pool->see_to([this] { attend(); });
+}
+
 Keeper::~Keeper() { stop(); }
 
 Status Keeper::start() {
@@ -101,6 +112,22 @@ std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
     if (targets != nullptr) pool->add_poll_targets(*targets);
   }
   return next_ns;
+}
+
+// While a policy takes its time, some milliseconds at worst: callers elsewhere who wait for what is
+// idle here are not to wait for that too. Asked very often; a look at the bell is what it costs
+// mostly.
+void Keeper::attend() noexcept {
+  const std::uint32_t rung = membership_.row().doorbell.load();
+  const std::uint64_t now_ns = monotonic_ns();
+  if ((rung == attended_ && now_ns < next_attend_ns_) || !membership_.is_valid()) return;
+  attended_ = rung;
+  next_attend_ns_ = now_ns + kBellCheckMs * kMillisecond;
+  try {
+    for (Pool* pool : pools_) pool->attend(now_ns);
+  } catch (const std::exception& error) {
+    say_that_it_failed(error.what());
+  }
 }
 
 void Keeper::reload_if_asked() {

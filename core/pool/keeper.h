@@ -28,12 +28,7 @@ class Keeper {
  public:
   /// `inbox` is null where this worker receives no connections.
   Keeper(shm::Segment& segment, shm::Membership& membership, shm::Inbox* inbox, Log& log,
-         std::vector<Pool*> pools)
-      : segment_(segment),
-        membership_(membership),
-        inbox_(inbox),
-        log_(log),
-        pools_(std::move(pools)) {}
+         std::vector<Pool*> pools);
   /// stop()s.
   ~Keeper();
 
@@ -54,6 +49,7 @@ class Keeper {
   void run_once(std::vector<PollTarget>& targets, std::vector<pollfd>& sockets, unsigned& quiet);
   void say_that_it_failed(const char* what) noexcept;
   void once_a_second(std::uint64_t now_ns);
+  void attend() noexcept;
   void reload_if_asked();
 
   shm::Segment& segment_;
@@ -64,6 +60,9 @@ class Keeper {
   std::atomic<bool> busy_{false};  // somebody is in keep_once
   std::atomic<bool> stopping_{false};
   std::uint64_t next_second_ns_ = 0;  // guarded by busy_
+  // ... of attend(), likewise
+  std::uint32_t attended_ = 0;  // the last ring that was seen to
+  std::uint64_t next_attend_ns_ = 0;
   std::function<Code()> reload_;
   std::thread thread_;
 };

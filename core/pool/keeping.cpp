@@ -62,6 +62,13 @@ std::uint64_t Pool::keep(std::uint64_t now_ns) {
   return next_ns;
 }
 
+// Policies are asked where nothing here is under way.
+void Pool::attend(std::uint64_t now_ns) {
+  step_jobs(now_ns);
+  receive();
+  if (is_demanded()) serve_idle();
+}
+
 // Once a second. A tick costs a wake of the keeper, some 20 us of processor time; a lease that
 // finds none reads the coarse clock, and so does its release: 10 ns together. So it is for those
 // who lend some hundred thousand times a second.

@@ -204,6 +204,11 @@ class Pool {
   /// Steps what is in progress, gives on, sees to what lingers; once a second also expiry, checks,
   /// warm floor, policy. Never waits. Returns when it wants to be called again at the latest.
   std::uint64_t keep(std::uint64_t now_ns);
+  /// What of keep() others wait for: what came here, who waits for an idle one, what is in
+  /// progress. Also in the middle of keep(), while the policy takes its time.
+  void attend(std::uint64_t now_ns);
+  /// What the keeper sees to while this pool's policy takes its time; as policy::Policy has it.
+  void see_to(std::function<void()> meanwhile) { parts_.policy->see_to(std::move(meanwhile)); }
   /// Where no thread keeps by clock, a caller who waits in line does it: by this.
   void set_keep_once(std::function<void()> keep_once) { keep_once_ = std::move(keep_once); }
   /// Whether somebody calls keep() by clock: then it refreshes the time that leases are stamped

@@ -1,12 +1,18 @@
-// What a pool's policy is told, beside what is known: a pool on the null driver whose keeper is
-// this test, second by second, with no clock but the test's own.
+// What a pool's policy is told, beside what is known, and what goes on while it takes its time: a
+// pool on the null driver whose keeper is this test, second by second, with no clock but the test's
+// own.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "conformance/null_under_test.h"
+#include "pool/keeper.h"
 #include "pool/pool.h"
 #include "support/shm_world.h"
 
@@ -22,20 +28,25 @@ struct Seen {
   std::vector<policy::WorkerShare> workers;
   std::vector<policy::ClassShare> classes;
   std::vector<std::string> names;  // of pools, then of classes
+
+  std::function<void()> meanwhile;       // what its keeper wants to see to
+  std::function<void()> takes_its_time;  // what the policy does besides
 };
 
 class Spy final : public policy::Policy {
  public:
   explicit Spy(Seen& seen) : seen_(seen) {}
+  void see_to(std::function<void()> meanwhile) override { seen_.meanwhile = std::move(meanwhile); }
   [[nodiscard]] std::string_view name() const override { return "spy"; }
   policy::SizeDecision size(const policy::PoolView& view) override {
-    seen_ = {view,
-             {view.pools.begin(), view.pools.end()},
-             {view.worker_shares.begin(), view.worker_shares.end()},
-             {view.classes.begin(), view.classes.end()},
-             {}};
+    seen_.view = view;
+    seen_.pools.assign(view.pools.begin(), view.pools.end());
+    seen_.workers.assign(view.worker_shares.begin(), view.worker_shares.end());
+    seen_.classes.assign(view.classes.begin(), view.classes.end());
+    seen_.names.clear();
     for (const auto& pool : view.pools) seen_.names.emplace_back(pool.name);
     for (const auto& klass : view.classes) seen_.names.emplace_back(klass.name);
+    if (seen_.takes_its_time) seen_.takes_its_time();
     return policy::FixedPolicy::size_for(view);
   }
   policy::Eviction evict(const policy::ConnectionView& connection,
@@ -68,6 +79,7 @@ class AView : public testing::Test {
     config_.driver = "null";
     config_.max = 4;
     config_.validate_after = std::nullopt;
+    config_.permit_quantum = std::chrono::milliseconds(0);
     join(one_);
     join(two_);
   }
@@ -220,6 +232,29 @@ TEST_F(AView, OfAFullSegmentTakesWellBelowAMillisecond) {
   EXPECT_EQ(one_.seen.workers.size(), 256u);
   RecordProperty("keep_us", static_cast<int>(least_ns / 1'000));
   EXPECT_LT(least_ns, 20'000'000u) << "unoptimized, on a machine that does other things too";
+}
+
+TEST_F(AView, TakesItsTimeWhileTheKeeperServesWhoWaitsElsewhere) {
+  std::vector<pool::Loan> loans;
+  for (std::uint32_t i = 0; i < config_.max; ++i) loans.push_back(acquire(one_));
+  for (const pool::Loan& loan : loans) ASSERT_TRUE(one_.pool->release(loan).ok());
+  pool::Keeper keeper(world_.segment(), *one_.membership, nullptr, log_, {one_.pool.get()});
+  std::atomic<bool> is_served{false};
+  std::thread caller;
+  one_.seen.takes_its_time = [&] {
+    if (caller.joinable()) return;
+    caller = std::thread([&] {
+      const pool::Loan loan = acquire(two_);
+      is_served = true;
+      (void)two_.pool->release(loan);
+    });
+    const Deadline patience = Deadline::after(kPatience);
+    while (!is_served && !patience.passed(monotonic_ns())) one_.seen.meanwhile();
+  };
+  (void)keeper.keep_once();
+  EXPECT_TRUE(is_served) << "one of those that are idle in the worker whose policy takes so long";
+  caller.join();
+  one_.seen.takes_its_time = nullptr;
 }
 
 }  // namespace

@@ -284,6 +284,21 @@ TEST(AScriptOfFewButSlowInstructions, IsEndedByTheClock) {
   EXPECT_LT(sandbox.instructions(), LuaLimits().instructions);
 }
 
+TEST(AScript, IsLeftAgainAndAgainForOtherThingsWhoseTimeIsNotItsOwn) {
+  std::uint64_t times = 0;
+  LuaSandbox sandbox({.time = 50ms}, [&times] {
+    ++times;
+    const timespec pause{0, 1'000'000};
+    nanosleep(&pause, nullptr);
+  });
+  ASSERT_TRUE(sandbox.compile("for i = 1, 10000 do end return 'done'", "long.lua").ok());
+  sandbox.begin_turn();
+  const Status status = sandbox.run();
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_GE(times, sandbox.instructions() / 200);
+  EXPECT_GE(times, 90u) << "for a millisecond each: the script had 50";
+}
+
 INSTANTIATE_TEST_SUITE_P(OfAnyKind, HostileScript, testing::ValuesIn(kHostile),
                          [](const auto& kind) { return kind.param.name; });
 
