@@ -121,6 +121,8 @@ TEST_F(PoolKill, PlacesComeBackAlsoWhileNobodyHasAnIdleConnectionToAskWith) {
     while (true) pause();
   });
   ASSERT_TRUE(ready.await(1));
+  // A cancel request that comes before the server has begun a statement does not end it.
+  ASSERT_TRUE(poll_until([&] { return running(kLongQuery) == 1; }));
   // From now on the one connection that is left goes from hand to hand.
   std::atomic<bool> stop{false};
   std::atomic<int> failed{0};

@@ -34,7 +34,7 @@ TEST_F(PoolReload, ChangesSizesAndTimeoutsWithoutARestart) {
   write("one", 1, "acquire_timeout = \"50ms\"\n");
   Runtime runtime = open_file("one");
   Pool pool = runtime.pool("main");
-  const Lease first = pool.acquire();
+  const Lease first = pool.acquire({kLong});
   EXPECT_EQ(code_of([&] { const Lease lease = pool.acquire(); }), WEIR_TIMEOUT);
   write("one", 2, "min = 2\nacquire_timeout = \"20s\"\n");
   runtime.reload();
@@ -44,7 +44,7 @@ TEST_F(PoolReload, ChangesSizesAndTimeoutsWithoutARestart) {
   EXPECT_TRUE(server_.query(first.native())) << "what is lent is not disturbed";
   write("one", 3, "acquire_timeout = \"50ms\"\n");
   runtime.reload();
-  const Lease third = pool.acquire();
+  const Lease third = pool.acquire({kLong});
   EXPECT_EQ(code_of([&] { const Lease lease = pool.acquire(); }), WEIR_TIMEOUT);
 }
 
