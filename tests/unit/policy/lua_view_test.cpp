@@ -172,7 +172,7 @@ RC_GTEST_PROP(FixedLua, DecidesExactlyAsTheBuiltInPolicy, ()) {
   for (int tick = 0; tick < 3; ++tick) {
     PoolView view = any_view();
     RC_ASSERT(policy.size(view) == FixedPolicy::size_for(view));
-    for (int i = 0; i < 5; ++i) {
+    for (std::uint32_t i = 0; i < 5; ++i) {
       const ConnectionView connection = any_connection();
       RC_ASSERT(policy.evict(connection, view) == FixedPolicy::eviction_for(connection, view));
       view.idle = count();
