@@ -81,6 +81,14 @@ class Caller {
   unsigned requests_ = 0;
 };
 
+// Takes a processor for so long, once a second: as a script may that never ends.
+void burn(milliseconds length, const Times& times) {
+  for (std::uint64_t turn_ns = times.start_ns; turn_ns < times.end_ns; turn_ns += ns_of(1s)) {
+    sleep_until_ns(turn_ns);
+    while (monotonic_ns() < turn_ns + ns_of(length)) continue;
+  }
+}
+
 int work(Runtime& runtime, const CallersPlan& plan, const Times& times, std::uint32_t worker,
          Board& board) {
   std::vector<std::thread> threads;
@@ -93,6 +101,7 @@ int work(Runtime& runtime, const CallersPlan& plan, const Times& times, std::uin
       });
     }
   }
+  if (plan.burn > 0ms) threads.emplace_back([&] { burn(plan.burn, times); });
   for (std::thread& thread : threads) thread.join();
   ++board.done;
   try {

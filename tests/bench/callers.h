@@ -66,6 +66,8 @@ struct CallersPlan {
   /// Called again and again, each few milliseconds, with the time since what counts began, which is
   /// negative before.
   std::function<void(milliseconds)> meanwhile = {};
+  milliseconds burn{
+      0};  // a thread in each worker does nothing but look at the clock so long, once a second
 };
 
 /// What the workers share with whoever made them; make it a Shared<Board>.

@@ -27,6 +27,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTouchEach = 300ms;
+constexpr auto kTickAtMost = 50ms;  // docs/policies.md, Limits
 constexpr unsigned kWorkers = 4;
 constexpr unsigned kThreads = 4;  // of each
 
@@ -62,7 +63,7 @@ std::string text_of(const Script& script) {
 }
 
 std::vector<Figure> measure(const test::PostgresServer& server, unsigned connections,
-                            milliseconds length, const std::string& script) {
+                            milliseconds length, const std::string& script, milliseconds burn) {
   const test::TempFolder folder;
   const std::filesystem::path file = folder.path() / "policy.lua";
   std::ofstream(file) << script;
@@ -77,7 +78,8 @@ std::vector<Figure> measure(const test::PostgresServer& server, unsigned connect
   milliseconds touched_at{INT64_MIN / 2};
   CallersPlan plan{.kinds = {{.threads = kThreads, .hold = 1ms, .pause = 4ms}},
                    .workers = kWorkers,
-                   .length = length};
+                   .length = length,
+                   .burn = burn};
   plan.meanwhile = [&](milliseconds since) {
     if (since < touched_at + kTouchEach) return;
     touched_at = since;
@@ -104,12 +106,14 @@ Plan make_plan(const Settings& settings) {
   for (const auto& [name, connections] : cases) {
     Case one{.name = name, .variants = {}};
     const auto add = [&, connections = connections](const std::string& variant,
-                                                    const std::string& script) {
+                                                    const std::string& script,
+                                                    milliseconds burn = 0ms) {
       one.variants.push_back({"weir, " + variant, [=](std::size_t) {
-                                return measure(*server, connections, length, script);
+                                return measure(*server, connections, length, script, burn);
                               }});
     };
     add("built-in", "");
+    add("busy beside it", "", kTickAtMost);
     add("good script", "return { name = 'good', api = 1, size = function() return {} end }\n");
     for (const Script& script : kScripts) {
       const bool idles = connections > kWorkers * kThreads;  // else nobody asks what to evict
