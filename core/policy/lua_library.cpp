@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <lua.hpp>
 
@@ -103,14 +104,17 @@ int repeat_string(lua_State* lua) {
   const std::size_t each = size + separator_size;
   const auto count = static_cast<std::uint64_t>(times);
   if (count > LuaSandbox::kLongestString / each + 1) LuaSandbox::raise_out_of_memory(lua);
-  LuaSandbox::charge(lua, count / 16);  // a copy is less than an instruction
+  const std::size_t whole = each * count - separator_size;
+  LuaSandbox::charge(lua, whole / 64);  // what an instruction's time is enough to copy
   luaL_Buffer buffer;
-  luaL_buffinitsize(lua, &buffer, each * count);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    luaL_addlstring(&buffer, text, size);
-    if (i + 1 < count) luaL_addlstring(&buffer, separator, separator_size);
+  char* const to = luaL_buffinitsize(lua, &buffer, each * count);
+  std::memcpy(to, text, size);
+  std::memcpy(to + size, separator, separator_size);
+  // Twice as much each time: one by one takes milliseconds, in which nobody looks at the clock.
+  for (std::size_t done = each; done < whole; done += std::min(done, whole - done)) {
+    std::memcpy(to + done, to, std::min(done, whole - done));
   }
-  luaL_pushresult(&buffer);
+  luaL_pushresultsize(&buffer, whole);
   return 1;
 }
 

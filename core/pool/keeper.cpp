@@ -27,6 +27,8 @@ constexpr unsigned kQuickChecks = 100;
 // Who finds somebody else keeping does not know what is left to do, and asks again soon.
 constexpr std::uint64_t kAskAgainNs = 1'000'000;
 constexpr std::chrono::milliseconds kPauseAfterFailure{10};
+// A policy that takes longer than a stint goes on after a rest; the shipped ones take less.
+constexpr std::uint64_t kStintNs = 1 * kMillisecond, kRestNs = 2 * kMillisecond;
 
 // Signals are the host's: none may be delivered to a thread it does not know.
 class NoSignals {
@@ -95,11 +97,14 @@ void Keeper::stop() {
   thread_.join();
 }
 
-std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
+std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) { return pass(targets, false); }
+
+std::uint64_t Keeper::pass(std::vector<PollTarget>* targets, bool may_rest) {
   if (targets != nullptr) targets->clear();
-  const OneAtATime pass(busy_);
-  if (!pass.taken()) return monotonic_ns() + kAskAgainNs;
+  const OneAtATime turn(busy_);
+  if (!turn.taken()) return monotonic_ns() + kAskAgainNs;
   const std::uint64_t now_ns = monotonic_ns();
+  rest_at_ns_ = may_rest ? now_ns + kStintNs : Deadline::kNever;
   const bool settled = membership_.is_valid() && !membership_.is_in_its_row();  // by others
   if (now_ns >= next_second_ns_ || settled) {
     next_second_ns_ = now_ns + kSecond;
@@ -118,6 +123,7 @@ std::uint64_t Keeper::keep_once(std::vector<PollTarget>* targets) {
 // idle here are not to wait for that too. Asked very often; a look at the bell is what it costs
 // mostly.
 void Keeper::attend() noexcept {
+  rest_after_a_stint();
   const std::uint32_t rung = membership_.row().doorbell.load();
   const std::uint64_t now_ns = monotonic_ns();
   if ((rung == attended_ && now_ns < next_attend_ns_) || !membership_.is_valid()) return;
@@ -128,6 +134,15 @@ void Keeper::attend() noexcept {
   } catch (const std::exception& error) {
     say_that_it_failed(error.what());
   }
+}
+
+// Who has had a processor for long gets the next one late where they are short, and is late for the
+// bell: one who rests is not, and nobody waits behind it meanwhile.
+void Keeper::rest_after_a_stint() {
+  const std::uint64_t now_ns = monotonic_ns();
+  if (now_ns < rest_at_ns_ || stopping_.load()) return;
+  shm::futex_wait(membership_.row().doorbell, attended_, Deadline::at_ns(now_ns + kRestNs));
+  rest_at_ns_ = monotonic_ns() + kStintNs;
 }
 
 void Keeper::reload_if_asked() {
@@ -193,7 +208,7 @@ void Keeper::run_once(std::vector<PollTarget>& targets, std::vector<pollfd>& soc
                       unsigned& quiet) {
   shm::Word32& doorbell = membership_.row().doorbell;
   const std::uint32_t rung = doorbell.load();
-  const std::uint64_t next_ns = keep_once(&targets);
+  const std::uint64_t next_ns = pass(&targets, true);
   if (targets.empty()) {
     quiet = 0;
     shm::futex_wait(doorbell, rung, Deadline::at_ns(next_ns));

@@ -46,10 +46,12 @@ class Keeper {
 
  private:
   void run();
+  std::uint64_t pass(std::vector<PollTarget>* targets, bool may_rest);
   void run_once(std::vector<PollTarget>& targets, std::vector<pollfd>& sockets, unsigned& quiet);
   void say_that_it_failed(const char* what) noexcept;
   void once_a_second(std::uint64_t now_ns);
   void attend() noexcept;
+  void rest_after_a_stint();
   void reload_if_asked();
 
   shm::Segment& segment_;
@@ -63,6 +65,7 @@ class Keeper {
   // ... of attend(), likewise
   std::uint32_t attended_ = 0;  // the last ring that was seen to
   std::uint64_t next_attend_ns_ = 0;
+  std::uint64_t rest_at_ns_ = 0;  // kNever where the thread is not ours
   std::function<Code()> reload_;
   std::thread thread_;
 };

@@ -2,6 +2,7 @@
 // pool on the null driver whose keeper is this test, second by second, with no clock but the test's
 // own.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -254,6 +255,34 @@ TEST_F(AView, TakesItsTimeWhileTheKeeperServesWhoWaitsElsewhere) {
   (void)keeper.keep_once();
   EXPECT_TRUE(is_served) << "one of those that are idle in the worker whose policy takes so long";
   caller.join();
+  one_.seen.takes_its_time = nullptr;
+}
+
+// How often the calling thread gave its processor up by itself.
+long rests() {
+  rusage used{};
+  getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nvcsw;
+}
+
+TEST_F(AView, ThatTakesLongLeavesTheProcessorToOthersInBetweenInTheKeepersOwnThreadOnly) {
+  constexpr std::uint64_t kLongNs = 30'000'000;
+  std::atomic<long> rested{-1};
+  one_.seen.takes_its_time = [&] {
+    const long before = rests();
+    const std::uint64_t began_ns = monotonic_ns();
+    while (monotonic_ns() < began_ns + kLongNs) one_.seen.meanwhile();
+    rested = rests() - before;
+  };
+  pool::Keeper keeper(world_.segment(), *one_.membership, nullptr, log_, {one_.pool.get()});
+  (void)keeper.keep_once();
+  EXPECT_EQ(rested, 0) << "a host's thread has other things to do";
+  rested = -1;
+  ASSERT_TRUE(keeper.start().ok());
+  const Deadline patience = Deadline::after(kPatience);
+  while (rested < 0 && !patience.passed(monotonic_ns())) std::this_thread::yield();
+  keeper.stop();
+  EXPECT_GE(rested, 2) << "milliseconds each, of thirty";
   one_.seen.takes_its_time = nullptr;
 }
 

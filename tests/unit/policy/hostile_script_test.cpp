@@ -299,6 +299,21 @@ TEST(AScript, IsLeftAgainAndAgainForOtherThingsWhoseTimeIsNotItsOwn) {
   EXPECT_GE(times, 90u) << "for a millisecond each: the script had 50";
 }
 
+TEST(AScript, IsLeftForOtherThingsAtEachLongTextThatItMakes) {
+  constexpr unsigned kTexts = 100;
+  unsigned times = 0;
+  LuaSandbox sandbox({}, [&times] { ++times; });
+  ASSERT_TRUE(sandbox
+                  .compile("for i = 1, " + std::to_string(kTexts) +
+                               " do local s = string.rep('x', 200000) end",
+                           "texts.lua")
+                  .ok());
+  sandbox.begin_turn();
+  times = 0;
+  ASSERT_TRUE(sandbox.run().ok());
+  EXPECT_GE(times, kTexts);
+}
+
 INSTANTIATE_TEST_SUITE_P(OfAnyKind, HostileScript, testing::ValuesIn(kHostile),
                          [](const auto& kind) { return kind.param.name; });
 
