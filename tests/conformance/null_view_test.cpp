@@ -62,6 +62,12 @@ class Spy final : public policy::Policy {
   Seen& seen_;
 };
 
+/// Drivers keep it, and stay loaded.
+Log& lasting_log() {
+  static Log& log = *new Log([](void*, std::int32_t, const char*) {}, nullptr);
+  return log;
+}
+
 class AView : public testing::Test {
  protected:
   struct Worker {
@@ -124,7 +130,7 @@ class AView : public testing::Test {
 
   ShmWorld world_{shm::Geometry{}};
   NullUnderTest server_;
-  Log& log_ = *new Log([](void*, std::int32_t, const char*) {}, nullptr);  // drivers keep it
+  Log& log_ = lasting_log();
   pool::EventSink events_;
   std::unique_ptr<driver::Dsn> dsn_;
   config::PoolConfig config_;
