@@ -1,15 +1,17 @@
-// Callers while a policy's script means harm: how long do they wait for a connection, and how long
-// do they by the built-in policy in the same round?
+// Callers while a policy's script means harm, or a good one is reloaded again and again: how long
+// do they wait for a connection, and how long do they by the built-in policy in the same round?
 //
 // A script that is bad from the beginning is never put in charge, so these are good in a
 // self-check, where `view.now_ms` is 0, and bad in a pool. After three bad ticks in a row the
 // built-in policy would decide until the file changes: so it is touched several times a second, and
 // every worker loads the script and is harmed by it anew at every tick. "bad ticks" says whether
 // that was so: those of all workers, by the ticks that there were, which are one a second in each.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -27,6 +29,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kTouchEach = 300ms;
+constexpr auto kEditionEach = 25ms;
 constexpr auto kTickAtMost = 50ms;  // docs/policies.md, Limits
 constexpr unsigned kWorkers = 4;
 constexpr unsigned kThreads = 4;  // of each
@@ -62,40 +65,99 @@ std::string text_of(const Script& script) {
   return text;
 }
 
-std::vector<Figure> measure(const test::PostgresServer& server, unsigned connections,
-                            milliseconds length, const std::string& script, milliseconds burn) {
+std::string good_script(const std::string& name) {
+  return "return { name = '" + name + "', api = 1, size = function() return {} end }\n";
+}
+
+// One measurement.
+struct Trial {
+  unsigned connections;
+  milliseconds length;
+  std::string script;  // empty: the built-in policy
+  milliseconds burn{0};
+  bool reloads = false;
+};
+
+// The file of a pool's script, and what is done to it while callers call.
+class ScriptFile {
+ public:
+  ScriptFile(std::filesystem::path folder, const std::string& text) : folder_(std::move(folder)) {
+    write(text);
+  }
+
+  [[nodiscard]] std::string path() const { return (folder_ / "policy.lua").string(); }
+  [[nodiscard]] unsigned editions() const { return editions_; }
+
+  /// So that it is loaded anew at the next tick.
+  void touch(milliseconds since) {
+    if (!is_time(since, kTouchEach)) return;
+    std::filesystem::last_write_time(path(), std::filesystem::file_time_type::clock::now());
+  }
+  /// Another edition, loaded at once, if all workers have the last one.
+  void reload(demo::WeirSide& weir, milliseconds since) {
+    if (!all_have(weir, "edition_" + std::to_string(edition_)) || !is_time(since, kEditionEach)) {
+      return;
+    }
+    editions_ += since >= 0ms ? 1 : 0;
+    write(good_script("edition_" + std::to_string(++edition_)));
+    weir.reload_policies();
+  }
+
+ private:
+  bool is_time(milliseconds since, milliseconds each) {
+    if (since < done_at_ + each) return false;
+    done_at_ = since;
+    return true;
+  }
+  // At once, so that nobody reads half of it.
+  void write(const std::string& text) {
+    const std::string next = path() + ".next";
+    std::ofstream(next) << text;
+    std::filesystem::rename(next, path());
+  }
+  static bool all_have(demo::WeirSide& weir, const std::string& name) {
+    const std::optional<shm::Snapshot> now = weir.look();
+    const shm::PoolSnapshot* pool = now ? now->pool("main") : nullptr;
+    return pool != nullptr && pool->policies.size() == kWorkers &&
+           std::all_of(pool->policies.begin(), pool->policies.end(),
+                       [&](const auto& one) { return one.note.name == name; });
+  }
+
+  const std::filesystem::path folder_;
+  milliseconds done_at_{INT64_MIN / 2};
+  unsigned edition_ = 0, editions_ = 0;
+};
+
+std::vector<Figure> measure(const test::PostgresServer& server, const Trial& trial) {
   const test::TempFolder folder;
-  const std::filesystem::path file = folder.path() / "policy.lua";
-  std::ofstream(file) << script;
+  ScriptFile file(folder.path(), trial.script);
   // Some are always idle, so that there is something to evict: that is where a script is asked.
-  const std::string keys = "min = " + std::to_string(connections) + "\n" +
-                           (script.empty() ? "" : "policy = \"" + file.string() + "\"\n");
+  const std::string keys = "min = " + std::to_string(trial.connections) + "\n" +
+                           (trial.script.empty() ? "" : "policy = \"" + file.path() + "\"\n");
   demo::WeirSide weir({.folder = (folder.path() / "segments").string(),
                        .plugins = "",
                        .dsn = server.dsn(),
-                       .quota = connections,
+                       .quota = trial.connections,
                        .keys = keys});
-  milliseconds touched_at{INT64_MIN / 2};
   CallersPlan plan{.kinds = {{.threads = kThreads, .hold = 1ms, .pause = 4ms}},
                    .workers = kWorkers,
-                   .length = length,
-                   .burn = burn};
+                   .length = trial.length,
+                   .burn = trial.burn};
   plan.meanwhile = [&](milliseconds since) {
-    if (since < touched_at + kTouchEach) return;
-    touched_at = since;
-    std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now());
+    trial.reloads ? file.reload(weir, since) : file.touch(since);
   };
   const Shared<Board> board;
   const Counted counted = run_callers(weir, plan, *board);
   const Tally& calls = board->kinds[0];
-  const double seconds = std::chrono::duration<double>(length).count();
+  const double seconds = std::chrono::duration<double>(trial.length).count();
   return {{"acquire p50", "us", calls.waits.percentile_ns(0.5) / 1e3},
           {"acquire p99", "us", calls.waits.percentile_ns(0.99) / 1e3},
           {"acquire p99.9", "us", calls.waits.percentile_ns(0.999) / 1e3},
           {"served", "requests/s", calls.served.load() / seconds},
           {"failures", "requests", static_cast<double>(calls.bad())},
           {"bad ticks", "of each tick",
-           static_cast<double>(counted.policy_errors) / seconds / kWorkers}};
+           static_cast<double>(counted.policy_errors) / seconds / kWorkers},
+          {"editions", "reloads", static_cast<double>(file.editions())}};
 }
 
 Plan make_plan(const Settings& settings) {
@@ -105,19 +167,27 @@ Plan make_plan(const Settings& settings) {
   const std::pair<const char*, unsigned> cases[] = {{"24 for 16", 24}, {"8 for 16", 8}};
   for (const auto& [name, connections] : cases) {
     Case one{.name = name, .variants = {}};
-    const auto add = [&, connections = connections](const std::string& variant,
-                                                    const std::string& script,
-                                                    milliseconds burn = 0ms) {
-      one.variants.push_back({"weir, " + variant, [=](std::size_t) {
-                                return measure(*server, connections, length, script, burn);
-                              }});
+    const auto add = [&](const std::string& variant, const Trial& trial) {
+      one.variants.push_back(
+          {"weir, " + variant, [=](std::size_t) { return measure(*server, trial); }});
     };
-    add("built-in", "");
-    add("busy beside it", "", kTickAtMost);
-    add("good script", "return { name = 'good', api = 1, size = function() return {} end }\n");
+    const Trial plain{.connections = connections, .length = length, .script = ""};
+    const auto with = [&](const std::string& script) {
+      Trial trial = plain;
+      trial.script = script;
+      return trial;
+    };
+    add("built-in", plain);
+    Trial busy = plain;
+    busy.burn = kTickAtMost;
+    add("busy beside it", busy);
+    add("good script", with(good_script("good")));
+    Trial reloaded = with(good_script("edition_0"));
+    reloaded.reloads = true;
+    add("reloaded", reloaded);
     for (const Script& script : kScripts) {
       const bool idles = connections > kWorkers * kThreads;  // else nobody asks what to evict
-      if (idles || script.function != "evict") add(script.name, text_of(script));
+      if (idles || script.function != "evict") add(script.name, with(text_of(script)));
     }
     plan.cases.push_back(std::move(one));
   }
@@ -137,7 +207,7 @@ int main(int argc, char** argv) {
   return weir::bench::main_of(
       argc, argv,
       {.name = "hostile",
-       .about = "Callers while a policy's script means harm: do they wait longer?",
+       .about = "Callers while a policy's script means harm, or is reloaded: do they wait longer?",
        .rounds = 3,
        .seconds = 2.5},
       weir::bench::make_plan);

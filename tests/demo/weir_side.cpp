@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "shm/admin.h"
 
 namespace weir::demo {
 namespace {
@@ -52,12 +54,16 @@ std::string config_text(const WeirSideOptions& options) {
 WeirSide::WeirSide(const WeirSideOptions& options)
     : folder_(options.folder), runtime_(Runtime::from_text(config_text(options))) {}
 
+shm::SegmentOptions WeirSide::where() const {
+  shm::SegmentOptions options;
+  options.folder = folder_;
+  options.name = kSegment;
+  return options;
+}
+
 std::optional<shm::Snapshot> WeirSide::look() {
   if (segment_ == nullptr) {
-    shm::SegmentOptions options;
-    options.folder = folder_;
-    options.name = kSegment;
-    auto opened = shm::Segment::open_read_only(options);
+    auto opened = shm::Segment::open_read_only(where());
     if (!opened.ok()) return std::nullopt;
     segment_ = std::move(opened).value();
   }
@@ -91,6 +97,12 @@ std::uint64_t WeirSide::counter(shm::Counter counter, const std::string& pool) {
   const std::optional<shm::Snapshot> snapshot = look();
   const shm::PoolSnapshot* seen = snapshot ? snapshot->pool(pool) : nullptr;
   return seen != nullptr ? seen->counter(counter) : 0;
+}
+
+void WeirSide::reload_policies() const {
+  const auto segment = shm::Segment::open(where());
+  if (!segment.ok()) throw std::runtime_error(segment.status().to_string());
+  shm::ask_policy_reload(*segment.value());
 }
 
 std::uint32_t WeirSide::take_all(std::uint32_t quota) {

@@ -49,11 +49,16 @@ class WeirSide {
   /// The sum over all workers; 0 before the pool is there. From the segment alone.
   [[nodiscard]] std::uint64_t counter(shm::Counter counter, const std::string& pool = "main");
 
+  /// Has all workers look at their scripts at once. Throws std::runtime_error without a segment.
+  void reload_policies() const;
+
   /// To be run in a process of its own while the workers are idle: takes connections until it has
   /// `quota` of them at once or none came for some seconds; returns how many it got.
   [[nodiscard]] std::uint32_t take_all(std::uint32_t quota);
 
  private:
+  [[nodiscard]] shm::SegmentOptions where() const;
+
   std::string folder_;
   std::unique_ptr<shm::Segment> segment_;  // mapped read-only
   Runtime runtime_;
