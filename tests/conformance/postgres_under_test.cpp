@@ -37,7 +37,9 @@ std::string answer_of(void* native, const std::string& statement) {
 PostgresSettings PostgresUnderTest::default_settings() { return {.auth = "scram-sha-256"}; }
 
 PostgresUnderTest::PostgresUnderTest(PostgresSettings settings) : server_(std::move(settings)) {
-  server_.ask(std::string("ALTER ROLE app PASSWORD '") + kPassword + "'");
+  std::string statement = "ALTER ROLE app PASSWORD '";
+  statement.append(kPassword).append("'");
+  server_.ask(statement);
 }
 
 std::string PostgresUnderTest::directory() const { return WEIR_PLUGIN_DIRECTORY; }
