@@ -27,8 +27,8 @@ constexpr unsigned kQuickChecks = 100;
 // Who finds somebody else keeping does not know what is left to do, and asks again soon.
 constexpr std::uint64_t kAskAgainNs = 1'000'000;
 constexpr std::chrono::milliseconds kPauseAfterFailure{10};
-// A policy that takes longer than a stint goes on after a rest; the shipped ones take less.
-constexpr std::uint64_t kStintNs = 1 * kMillisecond, kRestNs = 2 * kMillisecond;
+// A policy that takes longer than a stint goes on after a rest; most take a tenth of one.
+constexpr std::uint64_t kStintNs = kMillisecond, kRestNs = 2 * kMillisecond;
 
 // Signals are the host's: none may be delivered to a thread it does not know.
 class NoSignals {
