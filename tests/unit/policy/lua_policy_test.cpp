@@ -89,23 +89,6 @@ TEST(AScript, IsNamedByAHashOfItsTextAndItsParams) {
   EXPECT_NE(load(source)->hash(), load(source + " ")->hash());
 }
 
-TEST(AScript, RepeatsTextsAsOneByOneDoes) {
-  EXPECT_EQ(refusal_of("for times = -1, 70 do\n"
-                       "  for _, text in ipairs({ '', 'x', 'some' }) do\n"
-                       "    for _, separator in ipairs({ '', '-', ', and ' }) do\n"
-                       "      local expected = ''\n"
-                       "      for i = 1, times do\n"
-                       "        expected = expected .. text .. (i < times and separator or '')\n"
-                       "      end\n"
-                       "      local found = string.rep(text, times, separator)\n"
-                       "      if found ~= expected then error(found .. '|' .. expected) end\n"
-                       "    end\n"
-                       "  end\n"
-                       "end\n"
-                       "error('all as expected')"),
-            "p.lua: p.lua:13: all as expected");
-}
-
 TEST(ASizeDecision, LeavesWhatItDoesNotSayToTheBuiltInPolicy) {
   EXPECT_EQ(size_of("{}").value(), FixedPolicy::size_for(kView));
   const SizeDecision decision = size_of("{ target = 7, warm = 3 }").value();
