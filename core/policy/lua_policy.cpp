@@ -203,11 +203,11 @@ Result<std::vector<LuaValue>> LuaPolicy::call(Function function, const PoolView&
   Call call{this, function, &view, connection, StateFault::kNone};
   Status status = sandbox_.enter(run_call, &call);
   if (status.ok() && call.fault != StateFault::kNone) {
-    const char* const kFaults[] = {"", "expected a table",
-                                   "expected numbers, texts and booleans alone",
-                                   "at most 64 values of 4,096 bytes together"};
+    const char* const faults[] = {"", "expected a table",
+                                  "expected numbers, texts and booleans alone",
+                                  "at most 64 values of 4,096 bytes together"};
     status = Status(Code::kPolicyType,
-                    std::string("view.state: ") + kFaults[static_cast<std::size_t>(call.fault)]);
+                    std::string("view.state: ") + faults[static_cast<std::size_t>(call.fault)]);
   }
   if (status.ok()) return sandbox_.results();
   loses_state_ = true;

@@ -158,6 +158,7 @@ class Policy {
   /// A script may take some time. `meanwhile` is called again and again while it runs, in the same
   /// thread: whoever asked has other things to see to. Before the first tick. It must not throw,
   /// nor ask this policy.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): who overrides it keeps it
   virtual void see_to(std::function<void()> meanwhile) { static_cast<void>(meanwhile); }
   [[nodiscard]] virtual PolicyStatus status() const { return {.name = name()}; }
 };

@@ -55,7 +55,7 @@ const Script kScripts[] = {
 /// Throws std::runtime_error where no worker would put it in charge.
 std::string text_of(const Script& script) {
   const bool in_size = script.function == "size";
-  const std::string text =
+  std::string text =
       "return { name = 'hostile', api = 1,\n" + script.function + " = function(" +
       (in_size ? "view" : "conn, view") + ")\n  if view.now_ms > 0 then " + script.body +
       " end\n  return " + (in_size ? "{}" : "'keep'") + "\nend,\nself_check = { { " +

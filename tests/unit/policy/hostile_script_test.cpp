@@ -21,7 +21,9 @@ struct Hostile {
   Code or_else = Code::kOk;  // which of two limits is met first is a matter of the machine
 };
 
-void PrintTo(const Hostile& hostile, std::ostream* out) { *out << hostile.name; }
+void PrintTo(const Hostile& hostile, std::ostream* out) {  // NOLINT(readability-identifier-naming)
+  *out << hostile.name;
+}
 
 std::string repeated(const std::string& text, int times) {
   std::string all;
@@ -244,9 +246,9 @@ const Hostile kHostile[] = {
 
 // By how much at worst, each allocation watched.
 #if defined(__SANITIZE_THREAD__)
-constexpr int kSlower = 10;
+constexpr std::clock_t kSlower = 10;
 #else
-constexpr int kSlower = 1;
+constexpr std::clock_t kSlower = 1;
 #endif
 
 class HostileScript : public testing::TestWithParam<Hostile> {};
